@@ -1,0 +1,90 @@
+"""Guards the real home, gives each test a hive folder, tells what this machine cannot run."""
+
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support import machine, sandbox
+
+# Before anything else is imported: a module may read the environment when it is loaded.
+GUARD, BASE = sandbox.enter()
+NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
+MARKS = ("root", "box", "claude")
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A HYPERHIVE_HOME of this test's own: short, and open to other users to walk through."""
+    path = BASE / str(next(_numbers))
+    path.mkdir()
+    monkeypatch.setenv("HYPERHIVE_HOME", str(path))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def real_home() -> Iterator[sandbox.Guard]:
+    """Fails a test that reached for the real home, also where the code under test swallowed the refusal."""
+    yield GUARD
+    touched = GUARD.forget()
+    assert not touched, f"touched the real home: {touched}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in MARKS:
+        if item.get_closest_marker(mark):
+            reason = machine.lacks(mark)
+            if reason:
+                pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if GUARD.changed():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.getreports("skipped")
+    if skipped:
+        terminalreporter.section("what this machine cannot run")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {_reason(report)}")
+    for path in GUARD.changed():
+        terminalreporter.section("the real home")
+        terminalreporter.line(f"FAILED: {path} changed while the tests ran", red=True)
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Where nothing may be skipped, make a skip a failure that names the test."""
+    if NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        reason = _reason(report)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, and nothing may be skipped here: {reason}"
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    match report.longrepr:
+        case (_, _, str(reason)):
+            return reason.removeprefix("Skipped: ")
+        case other:
+            return str(other)

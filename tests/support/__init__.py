@@ -1,0 +1,1 @@
+"""What several tests need: the guarded home, and what this machine can do."""

@@ -1,0 +1,48 @@
+"""What this machine can run: the reason why not, for each mark that a test may carry."""
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+
+@functools.cache
+def lacks(mark: str) -> str | None:
+    """Say why tests with this mark cannot run here, or None when they can."""
+    match mark:
+        case "root":
+            return None if os.geteuid() == 0 else "needs root"
+        case "box":
+            return _lacks_box()
+        case "claude":
+            return None if claude_program() else "needs the claude program: the extra `claude`, or one on PATH"
+        case _:
+            raise ValueError(f"no mark {mark!r}")
+
+
+def claude_program() -> Path | None:
+    """The real claude: the one in the wheel claude-agent-sdk, else the one on PATH."""
+    # find_spec looks for the folder only: importing the SDK takes a second.
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    for folder in (spec.submodule_search_locations if spec else None) or []:
+        bundled = Path(folder, "_bundled", "claude")
+        if bundled.exists():
+            return bundled
+    on_path = shutil.which("claude")
+    return Path(on_path) if on_path else None
+
+
+def _lacks_box() -> str | None:
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        return "needs bubblewrap"
+    # What the product's containers need most: bubblewrap 0.8, a user namespace, as root for a user without rights.
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
+    container = ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--ro-bind", "/", "/"]
+    tried = subprocess.run(
+        [*as_nobody, bwrap, *container, "--proc", "/proc", "--dev", "/dev", "--", "/bin/true"],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return None if tried.returncode == 0 else f"needs a working bubblewrap: {tried.stderr.strip()}"
