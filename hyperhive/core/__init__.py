@@ -1,0 +1,1 @@
+"""What hyperhive can do, without a word about how it looks."""

@@ -1,0 +1,131 @@
+"""What an agent was given: its role, tools, network, mounts, limits."""
+
+from typing import Final
+
+import msgspec
+
+from hyperhive.core.errors import HyperhiveError, Invalid
+from hyperhive.core.model import OPERATOR, Network
+
+DEFAULT_TOOLS: Final = (
+    "Bash",
+    "Edit",
+    "Glob",
+    "Grep",
+    "NotebookEdit",
+    "Read",
+    "TodoWrite",
+    "WebFetch",
+    "WebSearch",
+    "Write",
+)
+# Mounts go below these only: elsewhere they could hide what the container is made of.
+MOUNT_TARGETS: Final = ("/workspace/", "/mnt/", "/srv/", "/opt/")
+OWN_SERVER: Final = "hyperhive"
+
+
+class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of the agent CLI's tools may be used without asking, and which not at all."""
+
+    allow: tuple[str, ...] = DEFAULT_TOOLS
+    deny: tuple[str, ...] = ()
+
+
+class AgentLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much an agent may use: `tasks` are processes and threads."""
+
+    tasks: int = 512
+    turn_minutes: float = 120.0
+
+
+class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder of the host that the agent sees: `mode` is ro or rw."""
+
+    source: str
+    target: str
+    mode: str = "ro"
+
+    @property
+    def is_writable(self) -> bool:
+        """The agent may change what is in it."""
+        return self.mode == "rw"
+
+
+class McpServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program in the container that gives the agent more tools."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    allowed_tools: tuple[str, ...] = ("*",)
+
+
+class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`agent.json`: all that a harness needs to know of its agent."""
+
+    role: str = ""
+    model: str | None = None
+    send_to: tuple[str, ...] = ("*",)
+    network: Network = Network.OPEN
+    tools: Tools = Tools()
+    env: dict[str, str] = {}
+    limits: AgentLimits = AgentLimits()
+    mounts: tuple[Mount, ...] = ()
+    mcp_servers: dict[str, McpServer] = {}
+
+    def may_send_to(self, recipient: str) -> bool:
+        """The allow-list names the recipient, or everybody."""
+        return "*" in self.send_to or recipient in self.send_to
+
+
+def parse_mount(text: str) -> Mount:
+    """Read SRC:DST[:ro|rw]. Raises `Invalid`."""
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
+        raise Invalid(f"{text!r} is not a mount", hint="--mount /home/me/blog:/workspace/blog:rw")
+    mount = Mount(source=parts[0], target=parts[1], mode=parts[2] if len(parts) == 3 else "ro")
+    check_mount(mount)
+    return mount
+
+
+def check_mount(mount: Mount) -> None:
+    """Refuse a mount that is relative, climbs, or would hide what the container is made of. Raises `Invalid`."""
+    if mount.mode not in ("ro", "rw"):
+        raise Invalid(f"a mount is ro or rw, not {mount.mode!r}", hint="--mount /home/me/blog:/workspace/blog:rw")
+    for path in (mount.source, mount.target):
+        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+            raise Invalid(f"{path!r} is not an absolute path", hint="--mount /home/me/blog:/workspace/blog:rw")
+    if not mount.target.startswith(MOUNT_TARGETS) or mount.target.rstrip("/") + "/" in MOUNT_TARGETS:
+        raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place below {', '.join(MOUNT_TARGETS)}")
+
+
+def check_env(env: dict[str, str]) -> None:
+    """Refuse variables that would change what the agent CLI is, or that no program can be given. Raises `Invalid`."""
+    for key, value in env.items():
+        if not key.replace("_", "a").isalnum() or key[:1].isdigit() or not key.isascii() or "\0" in value:
+            raise Invalid(f"{key!r} cannot be the name of a variable, or its value holds a NUL", hint="--env TZ=UTC")
+        if key in ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"):
+            raise Invalid(f"{key} is set by hyperhive itself", hint="choose another variable")
+
+
+def encode(config: AgentConfig) -> bytes:
+    """The text of `agent.json`."""
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
+    """Read `agent.json`, with warnings about what was left out.
+
+    What is damaged means the defaults without extra servers, writing only to the operator: never a dead agent.
+    """
+    try:
+        config = msgspec.json.decode(data, type=AgentConfig)
+        for mount in config.mounts:
+            check_mount(mount)
+        check_env(config.env)
+    except (msgspec.DecodeError, HyperhiveError) as error:
+        return AgentConfig(send_to=(OPERATOR,)), [f"its configuration is damaged and not used: {error}"]
+    if OWN_SERVER in config.mcp_servers:
+        others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
+        return msgspec.structs.replace(config, mcp_servers=others), [f"an MCP server may not be named {OWN_SERVER}: left out"]
+    return config, []

@@ -1,0 +1,60 @@
+"""What each deployment of an agent was made of."""
+
+import os
+from pathlib import Path
+
+from hyperhive.core import agent_config
+from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.errors import Unavailable
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import AgentName
+
+
+def write_build(hive: Hive, name: AgentName, number: int, config: AgentConfig) -> Path:
+    """Write the `agent.json` of deployment `number`, whole or not at all. The only writer of that file.
+
+    Raises `Unavailable` when the disk does not take it.
+    """
+    folder = hive.paths.build(name, number)
+    file = folder / "agent.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, agent_config.encode(config))
+    except OSError as error:
+        raise Unavailable(f"{file} cannot be written: {error.strerror}", hint=f"df -h {folder.parent}") from None
+    return file
+
+
+def config_of(hive: Hive, name: AgentName, number: int | None) -> tuple[AgentConfig, list[str]]:
+    """The configuration of a deployment, with warnings about what of it is not used.
+
+    What cannot be read means the same as what is damaged: the agent lives, with the least.
+    """
+    if number is None:
+        return AgentConfig(), []
+    try:
+        data = (hive.paths.build(name, number) / "agent.json").read_bytes()
+    except OSError:
+        data = b""
+    return agent_config.decode(data)
+
+
+def write_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put `data` into a file of the host's own so that a reader, or a power cut, sees all of it or none."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.chmod(mode)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

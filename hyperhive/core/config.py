@@ -1,0 +1,106 @@
+"""The operator's settings, as `hive.toml` states them."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from hyperhive.core.errors import Invalid, Unavailable
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+# Above what systemd hands out for containers, below the signed limit (https://systemd.io/UIDS-GIDS/).
+UID_BASE: Final = 0x7000_0000
+UID_RANGE: Final = 65_536
+# One working agent, the agent CLI included, in bytes.
+MEMORY_FOR_ONE: Final = 500 * 1024 * 1024
+
+
+class ClaudeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the agent CLI is run: `command` replaces the program, `env` is added to its environment."""
+
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much anybody may send: bytes a message, waiting texts an inbox, texts an agent may send in a minute."""
+
+    message_bytes: int = 65_536
+    inbox: int = 1_000
+    sends_per_minute: int = 120
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory."""
+
+    runtime: str = "auto"
+    max_active: int = 0
+    linger_seconds: float = 120.0
+    uid_base: int = UID_BASE
+    claude: ClaudeSettings = ClaudeSettings()
+    limits: Limits = Limits()
+
+    def places(self) -> int:
+        """How many agents may work at once."""
+        if self.max_active > 0:
+            return self.max_active
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return max(2, memory // MEMORY_FOR_ONE)
+
+
+def read_settings(file: Path) -> Settings:
+    """Read `hive.toml`; a missing one means the defaults.
+
+    Raises `Invalid` with the file and the key for what is wrong in it, `Unavailable` when it cannot be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(f"{file} cannot be read: {error}", hint=f"ls -l {file}") from None
+    return parse_toml(text, Settings, source=str(file))
+
+
+def parse_toml(text: str, shape: type[S], *, source: str) -> S:
+    """Read TOML into a value. Raises `Invalid`, which names `source` and the key."""
+    try:
+        return convert(tomllib.loads(text), shape, source=source)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{source} is not TOML: {error}", hint=f"edit {source}") from None
+
+
+def convert(data: dict[str, Any], shape: type[S], *, source: str) -> S:
+    """Turn plain data into a value. Raises `Invalid`, which names `source` and the key."""
+    try:
+        return msgspec.convert(data, shape)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{source}: {_say(str(error))}", hint=_meant(str(error), shape) or f"edit {source}") from None
+
+
+def _say(error: str) -> str:
+    """msgspec's words with the key at the front: `claude.env: expected …`."""
+    what, _, where = error.partition(" - at `$.")
+    key = where.removesuffix("`")
+    return f"{key}: {what[:1].lower()}{what[1:]}" if key else what[:1].lower() + what[1:]
+
+
+def _meant(error: str, shape: type[msgspec.Struct]) -> str | None:
+    """The known key that comes nearest to an unknown one."""
+    if "unknown field" not in error:
+        return None
+    import difflib
+
+    unknown = error.split("`")[1]
+    keys: set[str] = set()
+    pending: list[type[msgspec.Struct]] = [shape]
+    while pending:
+        for field in msgspec.structs.fields(pending.pop()):
+            keys.add(field.encode_name)
+            if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+                pending.append(field.type)
+    near = difflib.get_close_matches(unknown, sorted(keys), n=1)
+    return f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(keys))}"

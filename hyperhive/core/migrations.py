@@ -1,0 +1,57 @@
+"""The schema of the hive's database: an append-only list of named steps."""
+
+from collections.abc import Sequence
+from typing import Final
+
+STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
+    (
+        "first",
+        (
+            "CREATE TABLE migration (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT",
+            "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
+            """CREATE TABLE agent (
+                name TEXT PRIMARY KEY, flavor TEXT NOT NULL, host TEXT NOT NULL, uid INTEGER UNIQUE, user TEXT,
+                runtime TEXT NOT NULL, wanted TEXT NOT NULL,
+                blocked TEXT NOT NULL, blocked_until INTEGER, blocked_reason TEXT, blocked_times INTEGER NOT NULL,
+                model TEXT, conversation TEXT,
+                epoch INTEGER NOT NULL, ended_epoch INTEGER NOT NULL,
+                empty_starts INTEGER NOT NULL, empty_since INTEGER, not_before INTEGER,
+                deployed INTEGER, base TEXT, news TEXT NOT NULL,
+                activity TEXT NOT NULL, activity_since INTEGER, keeps_events INTEGER NOT NULL, warnings TEXT NOT NULL,
+                login_checked_at INTEGER, created_at INTEGER NOT NULL, destroyed_at INTEGER
+            ) STRICT""",
+            """CREATE TABLE message (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, recipient TEXT NOT NULL,
+                kind TEXT NOT NULL, body TEXT NOT NULL, "key" TEXT, state TEXT NOT NULL,
+                epoch INTEGER, turn INTEGER, tool_use TEXT, confirmed INTEGER NOT NULL,
+                attempt INTEGER NOT NULL, reason TEXT,
+                sent_at INTEGER NOT NULL, handed_out_at INTEGER, ended_at INTEGER
+            ) STRICT""",
+            'CREATE UNIQUE INDEX message_key ON message (sender, "key") WHERE "key" IS NOT NULL',
+            "CREATE INDEX message_waiting ON message (recipient, number) WHERE state IN ('pending', 'delivered')",
+            "CREATE INDEX message_recipient ON message (recipient, state, number)",
+            "CREATE INDEX message_sender ON message (sender, sent_at)",
+            """CREATE TABLE turn (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, epoch INTEGER NOT NULL,
+                outcome TEXT, error TEXT, model TEXT, conversation TEXT, cost_usd REAL NOT NULL,
+                input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+                cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+                started_at INTEGER NOT NULL, ended_at INTEGER
+            ) STRICT""",
+            "CREATE INDEX turn_agent ON turn (agent, number)",
+            "CREATE INDEX turn_open ON turn (agent) WHERE outcome IS NULL",
+            """CREATE TABLE operation (
+                number INTEGER PRIMARY KEY, agent TEXT NOT NULL, verb TEXT NOT NULL, argument TEXT,
+                asked_by TEXT NOT NULL, state TEXT NOT NULL, error TEXT,
+                asked_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER
+            ) STRICT""",
+            "CREATE INDEX operation_open ON operation (agent, number) WHERE state IN ('pending', 'running')",
+            """CREATE TABLE deployment (
+                number INTEGER PRIMARY KEY, agent TEXT NOT NULL, approval INTEGER, "commit" TEXT, outcome TEXT,
+                started_at INTEGER NOT NULL, ended_at INTEGER
+            ) STRICT""",
+            "CREATE INDEX deployment_agent ON deployment (agent, number)",
+            "INSERT INTO counter (name, value) VALUES ('number', 0), ('uid', 0)",
+        ),
+    ),
+)

@@ -1,0 +1,311 @@
+"""The values that everything else is about: agents, messages, turns, operations, events."""
+
+import re
+import unicodedata
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NewType
+
+import msgspec
+
+from hyperhive.core.errors import Invalid
+
+AgentName = NewType("AgentName", str)
+"""An agent's name that has been checked by `parse_name`."""
+
+OPERATOR: Final = "operator"
+_NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
+_RESERVED: Final = frozenset({OPERATOR, "hive"})
+
+
+def parse_name(text: str) -> AgentName:
+    """Check a name at the door. Raises `Invalid` for whatever is not an agent's name."""
+    if not _NAME.fullmatch(text):
+        shown = ascii(text if len(text) <= 40 else text[:40] + "…")
+        raise Invalid(
+            f"{shown} cannot be an agent's name",
+            hint="a name is a lower-case letter, then up to 30 letters, digits and dashes, with no dash at its end",
+        )
+    if text in _RESERVED:
+        raise Invalid(f"the name {text} is taken by hyperhive itself", hint="choose another name")
+    return AgentName(text)
+
+
+class Flavor(StrEnum):
+    """What an agent is for."""
+
+    WORKER = "worker"
+    MANAGER = "manager"
+
+
+class Wanted(StrEnum):
+    """What the operator wants an agent to be."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    DESTROYED = "destroyed"
+
+
+class Blocked(StrEnum):
+    """Why an agent that is wanted gets no turn now."""
+
+    NONE = "none"
+    LIMITED = "limited"
+    LOGIN = "login"
+    CRASHED = "crashed"
+
+
+class Network(StrEnum):
+    """What an agent's container reaches."""
+
+    OPEN = "open"
+    NONE = "none"
+
+
+class MessageKind(StrEnum):
+    """Who wrote a message: a correspondent, or hyperhive itself."""
+
+    TEXT = "text"
+    NOTICE = "notice"
+
+
+class MessageState(StrEnum):
+    """Where a message is on its way."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """It will not be handed out again."""
+        return self not in (MessageState.PENDING, MessageState.DELIVERED)
+
+
+class Outcome(StrEnum):
+    """How a turn ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LIMITED = "limited"
+    LOGIN = "login"
+    OVERLOADED = "overloaded"
+    TOOLS_LOST = "tools_lost"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+    @property
+    def is_attempt(self) -> bool:
+        """It counts as a failed attempt of the messages that it held."""
+        return self is Outcome.FAILED
+
+
+class Activity(StrEnum):
+    """What an agent is doing, from the host's own record."""
+
+    IDLE = "idle"
+    THINKING = "thinking"
+    COMPACTING = "compacting"
+    WAITING = "waiting"
+    QUEUED = "queued"
+
+
+class Verb(StrEnum):
+    """What can be under way on an agent."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    KILL = "kill"
+    DESTROY = "destroy"
+    PURGE = "purge"
+    CANCEL = "cancel"
+    COMPACT = "compact"
+    LEAVE = "leave"
+
+    @property
+    def is_for_harness(self) -> bool:
+        """A harness takes it, at its next line."""
+        return self in (Verb.CANCEL, Verb.COMPACT, Verb.LEAVE)
+
+    @property
+    def under_way(self) -> str:
+        """What the agent is said to be doing meanwhile."""
+        return {Verb.STOP: "stopping", Verb.LEAVE: "restarting", Verb.CANCEL: "cancelling", Verb.COMPACT: "compacting"}.get(
+            self, f"{self.value.removesuffix('e')}ing" if self.value.endswith("e") else f"{self.value}ing"
+        )
+
+
+class OperationState(StrEnum):
+    """Where an operation is on its way."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class EventKind(StrEnum):
+    """What an event in an agent's history tells."""
+
+    PROMPT = "prompt"
+    TEXT = "text"
+    TOOL = "tool"
+    RESULT = "result"
+    TURN = "turn"
+    STATE = "state"
+    NOTE = "note"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One run of the agent's model over its mail. Costs are US dollars, times UTC."""
+
+    number: int
+    agent: str
+    epoch: int
+    outcome: Outcome | None
+    error: str | None
+    model: str | None
+    conversation: str | None
+    cost_usd: float
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What one correspondent wrote to another, and how far it came."""
+
+    number: int
+    sender: str
+    recipient: str
+    kind: MessageKind
+    body: str
+    state: MessageState
+    attempt: int
+    reason: str | None
+    sent_at: datetime
+    handed_out_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def is_again(self) -> bool:
+        """It was handed out before, so the one who reads it may have half done it."""
+        return self.handed_out_at is not None
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A change of an agent that is waited for, under way, or over."""
+
+    number: int
+    agent: str
+    verb: Verb
+    asked_by: str
+    state: OperationState
+    error: str | None
+    asked_at: datetime
+    ended_at: datetime | None
+
+
+class TurnState(msgspec.Struct, frozen=True):
+    """What an agent does, since when, and until when where that is known."""
+
+    state: Activity
+    since: datetime | None
+    until: datetime | None = None
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """How many messages of an agent are where."""
+
+    pending: int
+    delivered: int
+    dead: int
+
+
+class LastTurn(msgspec.Struct, frozen=True):
+    """How an agent's last turn went."""
+
+    outcome: Outcome
+    seconds: float
+    cost_usd: float
+    ended_at: datetime
+
+
+class UnderWay(msgspec.Struct, frozen=True):
+    """What is being done to an agent now."""
+
+    verb: Verb
+    what: str
+    since: datetime
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An agent as the operator sees it."""
+
+    name: str
+    flavor: Flavor
+    runtime: str
+    wanted: Wanted
+    running: bool
+    blocked: Blocked
+    blocked_until: datetime | None
+    blocked_reason: str | None
+    under_way: UnderWay | None
+    turn: TurnState
+    model: str | None
+    mail: Mail
+    logged_in: bool
+    keeps_events: bool
+    last_turn: LastTurn | None
+    deployed: int | None
+    epoch: int
+    uid: int | None
+    user: str | None
+    created_at: datetime
+    warnings: list[str]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened in an agent's turns."""
+
+    number: int
+    agent: str
+    at: datetime
+    kind: EventKind
+    data: dict[str, Any]
+
+
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+
+
+def clean(text: str) -> str:
+    """Text that is safe to show on a terminal: line breaks and tabs stay, every other control is shown as its picture.
+
+    C0 and DEL become their pictures (U+2400…), C1, bidirectional controls and lone surrogates a U+FFFD, so that
+    nothing that an agent wrote moves the cursor, sets the clipboard or turns the reading direction.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_clean_character, text))
+
+
+def _clean_character(character: str) -> str:
+    if character in "\n\t":
+        return character
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0x80 <= code < 0xA0 or character in _BIDI or unicodedata.category(character) in ("Cs",):
+        return "\ufffd"
+    return character

@@ -1,0 +1,229 @@
+"""How hyperhive runs other programs: a list of words, a closed environment, no shell, nothing left behind."""
+
+import ctypes
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final, TypeAlias
+
+import msgspec
+
+from hyperhive.core.errors import CommandFailed, Expired, Unavailable
+
+# The end of a program's output that an error keeps, in bytes.
+TAIL: Final = 8192
+Process: TypeAlias = subprocess.Popen[bytes]
+PIPE: Final = subprocess.PIPE
+DEVNULL: Final = subprocess.DEVNULL
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Tells a process of hyperhive's own which one started it.
+PARENT: Final = "HYPERHIVE_PARENT"
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """What a program that ended well printed."""
+
+    stdout: bytes
+    stderr: bytes
+
+    def text(self) -> str:
+        """Standard output as text, without the last line break."""
+        return self.stdout.decode("utf-8", "replace").removesuffix("\n")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    timeout: float = 60.0,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end and give back what it printed.
+
+    `env` is the whole environment but for PATH; `timeout` is in seconds. Raises `Unavailable` when the program is
+    missing, `Expired` when it took too long, `CommandFailed` when it failed and `check` is set.
+    """
+    child = start(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
+    try:
+        out, err = child.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        end_group(child)
+        raise Expired(f"{argv[0]} took longer than {timeout:g} seconds", hint=f"to see why: {shlex.join(argv)}") from None
+    except BaseException:
+        end_group(child)
+        raise
+    if check and child.returncode != 0:
+        raise CommandFailed(argv, code=child.returncode, output=(out + err)[-TAIL:].decode("utf-8", "replace"))
+    return Completed(out, err)
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+) -> Process:
+    """Start a program in a session of its own, with a closed environment and no signal blocked.
+
+    Raises `Unavailable` when the program cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            list(argv),
+            env={"PATH": PATH, **(env or {})},
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise Unavailable(f"the program {argv[0]} is not here ({error.filename})", hint="hyperhive doctor") from None
+    except OSError as error:
+        raise Unavailable(f"the program {argv[0]} cannot be started: {error.strerror}", hint="hyperhive doctor") from None
+
+
+def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+    """Run a program on this terminal and give back its exit code, 128 + N when signal N ended it."""
+    try:
+        child = subprocess.Popen(list(argv), env={"PATH": PATH, **(env or {})}, cwd=cwd)
+    except OSError as error:
+        raise Unavailable(f"the program {argv[0]} cannot be started: {error.strerror}", hint="hyperhive doctor") from None
+    while True:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            # The terminal has sent it to the program as well: it decides what to do with it.
+            continue
+        return code if code >= 0 else 128 - code
+
+
+def end_group(child: Process) -> None:
+    """End a program and its process group at once, and reap it."""
+    if child.poll() is None:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            child.kill()
+    child.wait()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def find(name: str) -> str | None:
+    """Where a program lies on the fixed PATH, or None."""
+    return shutil.which(name, path=PATH)
+
+
+def die_with(parent: int, sig: signal.Signals) -> None:
+    """Ask the kernel for `sig` when the process `parent` ends; exit at once if it has ended already.
+
+    The kernel watches the thread that started this process, so parents start children from their main thread
+    (prctl(2), PR_SET_PDEATHSIG).
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def parented(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process of hyperhive's own is given by the one that starts it and is to end it."""
+    kept = ("HOME", "PATH", "LANG", "HYPERHIVE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    return {**{key: environment[key] for key in kept if key in environment}, PARENT: str(os.getpid())}
+
+
+def has_parent() -> bool:
+    """This process was started by another of hyperhive's own."""
+    return PARENT in os.environ
+
+
+def follow_parent() -> None:
+    """End in order when the process that started this one ends, if it was one of hyperhive's own."""
+    # Whoever waits for signals has them blocked, and what it starts begins so.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if has_parent():
+        die_with(int(os.environ[PARENT]), signal.SIGTERM)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants(timeout: float = 5.0) -> None:
+    """End every process below this one, and reap those that were adopted.
+
+    An agent CLI starts its commands in sessions of their own, so that ending its group does not reach them. Needs
+    `adopt_orphans` to have been called.
+    """
+    deadline = time.monotonic() + timeout
+    while below := descendants(os.getpid()):
+        for pid in below:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.002)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one, nearest first (proc_pid_task(5), children)."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop(0)
+        for task in _listing(f"/proc/{parent}/task"):
+            try:
+                words = Path(f"/proc/{parent}/task/{task}/children").read_text(encoding="ascii").split()
+            except OSError:
+                continue
+            children = [int(word) for word in words]
+            found += children
+            waiting += children
+    return found
+
+
+def end_marked(variable: str, value: str) -> int:
+    """End every process whose environment says `variable=value`; gives back how many there were."""
+    mark = f"{variable}={value}".encode()
+    ended = 0
+    for entry in _listing("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            if mark not in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0"):
+                continue
+            os.kill(int(entry), signal.SIGKILL)
+        except OSError:
+            continue
+        ended += 1
+    return ended
+
+
+def _listing(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

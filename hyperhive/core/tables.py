@@ -1,0 +1,205 @@
+"""The tables of the hive as rows."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from peewee import BooleanField, DatabaseProxy, Field, FloatField, IntegerField, Model, ModelSelect, TextField
+from typing_extensions import override
+
+from hyperhive.core.model import Activity, Blocked, Flavor, MessageKind, MessageState, OperationState, Outcome, Verb, Wanted
+
+W = TypeVar("W")
+T = TypeVar("T")
+
+DATABASE: Final = DatabaseProxy()
+
+
+if TYPE_CHECKING:
+    Column = Field
+else:
+
+    class Column(Field):
+        """peewee's stubs give a field the type of its values, which peewee itself does not know of."""
+
+        def __class_getitem__(cls, _: object) -> type:
+            return cls
+
+
+class WordField(Column[W]):
+    """A word of a closed list."""
+
+    field_type = "TEXT"
+
+    def __init__(self, words: type[StrEnum], **options: Any) -> None:
+        super().__init__(**options)
+        self._words = words
+
+    @override
+    def db_value(self, value: StrEnum | None) -> str | None:
+        return None if value is None else str(value)
+
+    @override
+    def python_value(self, value: str | None) -> StrEnum | None:
+        return None if value is None else self._words(value)
+
+
+class InstantField(Column[T]):
+    """An instant: UTC milliseconds in the file, since apsw binds no datetime, an aware datetime in a value."""
+
+    field_type = "INTEGER"
+
+    @override
+    def db_value(self, value: datetime | None) -> int | None:
+        return None if value is None else to_milliseconds(value)
+
+    @override
+    def python_value(self, value: int | None) -> datetime | None:
+        return None if value is None else from_milliseconds(value)
+
+
+def to_milliseconds(instant: datetime) -> int:
+    """UTC milliseconds since 1970."""
+    return round(instant.timestamp() * 1000)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """The aware UTC datetime."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def rows(query: "ModelSelect[Any]") -> list[tuple[Any, ...]]:
+    """What a query for columns finds, as tuples."""
+    return list(query.tuples().execute())
+
+
+class Row(Model):
+    """A row of the hive's database."""
+
+    class Meta:
+        database = DATABASE
+
+
+class CounterRow(Row):
+    """The last number given to an approval, question, deployment or operation."""
+
+    name = TextField(primary_key=True)
+    value = IntegerField()
+
+    class Meta:
+        table_name = "counter"
+
+
+class AgentRow(Row):
+    """An agent, also a destroyed one whose state is kept."""
+
+    name = TextField(primary_key=True)
+    flavor: WordField[Flavor] = WordField(Flavor)
+    host = TextField()
+    uid = IntegerField(null=True)
+    user = TextField(null=True)
+    runtime = TextField()
+    wanted: WordField[Wanted] = WordField(Wanted)
+    blocked: WordField[Blocked] = WordField(Blocked, default=Blocked.NONE)
+    blocked_until: InstantField[datetime | None] = InstantField(null=True)
+    blocked_reason = TextField(null=True)
+    blocked_times = IntegerField(default=0)
+    model = TextField(null=True)
+    conversation = TextField(null=True)
+    epoch = IntegerField(default=0)
+    ended_epoch = IntegerField(default=0)
+    empty_starts = IntegerField(default=0)
+    empty_since: InstantField[datetime | None] = InstantField(null=True)
+    not_before: InstantField[datetime | None] = InstantField(null=True)
+    deployed = IntegerField(null=True)
+    base = TextField(null=True)
+    news = TextField(default="")
+    activity: WordField[Activity] = WordField(Activity, default=Activity.IDLE)
+    activity_since: InstantField[datetime | None] = InstantField(null=True)
+    keeps_events = BooleanField(default=True)
+    warnings = TextField(default="")
+    login_checked_at: InstantField[datetime | None] = InstantField(null=True)
+    created_at: InstantField[datetime] = InstantField()
+    destroyed_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "agent"
+
+
+class MessageRow(Row):
+    """A message; names are text, so that it outlives its correspondents."""
+
+    number = IntegerField(primary_key=True)
+    sender = TextField()
+    recipient = TextField()
+    kind: WordField[MessageKind] = WordField(MessageKind)
+    body = TextField()
+    key = TextField(null=True)
+    state: WordField[MessageState] = WordField(MessageState)
+    epoch = IntegerField(null=True)
+    turn = IntegerField(null=True)
+    tool_use = TextField(null=True)
+    confirmed = BooleanField(default=False)
+    attempt = IntegerField(default=0)
+    reason = TextField(null=True)
+    sent_at: InstantField[datetime] = InstantField()
+    handed_out_at: InstantField[datetime | None] = InstantField(null=True)
+    ended_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "message"
+
+
+class TurnRow(Row):
+    """A turn; without an outcome it is running, or its harness died."""
+
+    number = IntegerField(primary_key=True)
+    agent = TextField()
+    epoch = IntegerField()
+    outcome: WordField[Outcome | None] = WordField(Outcome, null=True)
+    error = TextField(null=True)
+    model = TextField(null=True)
+    conversation = TextField(null=True)
+    cost_usd = FloatField(default=0.0)
+    input_tokens = IntegerField(default=0)
+    output_tokens = IntegerField(default=0)
+    cache_read_tokens = IntegerField(default=0)
+    cache_write_tokens = IntegerField(default=0)
+    started_at: InstantField[datetime] = InstantField()
+    ended_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "turn"
+
+
+class OperationRow(Row):
+    """A change of an agent that is asked for, under way, or over."""
+
+    number = IntegerField(primary_key=True)
+    agent = TextField()
+    verb: WordField[Verb] = WordField(Verb)
+    argument = TextField(null=True)
+    asked_by = TextField()
+    state: WordField[OperationState] = WordField(OperationState)
+    error = TextField(null=True)
+    asked_at: InstantField[datetime] = InstantField()
+    started_at: InstantField[datetime | None] = InstantField(null=True)
+    ended_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "operation"
+
+
+class DeploymentRow(Row):
+    """One configuration that an agent was given."""
+
+    number = IntegerField(primary_key=True)
+    agent = TextField()
+    approval = IntegerField(null=True)
+    commit = TextField(null=True)
+    outcome = TextField(null=True)
+    started_at: InstantField[datetime] = InstantField()
+    ended_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "deployment"
