@@ -1,0 +1,143 @@
+"""Operations: what is asked for, under way, or over, one row each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from hyperhive.core.db import next_number
+from hyperhive.core.errors import Conflict
+from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock, is_held
+from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb
+from hyperhive.core.tables import OperationRow
+
+# Nobody took it for so long: it will not happen any more.
+PENDING_MOST: Final = timedelta(minutes=10)
+
+
+@contextmanager
+def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> Iterator[None]:
+    """Hold an agent while something is done to it, and let everybody see what and since when.
+
+    Raises `Conflict` when something else is being done to it. The lock ends with the process, so nothing stays under
+    way for ever.
+    """
+    with Lock(lock_path(hive, name)) as lock:
+        if not lock.take():
+            busy = running(hive).get(name)
+            what = f"{name} is {busy.what} since {busy.since:%H:%M:%S} UTC" if busy else f"something is being done to {name}"
+            raise Conflict(what, hint=f"wait for it; `hyperhive show {name}`")
+        now = hive.now()
+        with hive.db.write():
+            # Whoever wrote these rows died: it held the lock that this process holds now.
+            OperationRow.update(state=OperationState.FAILED, error="its process died", ended_at=now).where(
+                OperationRow.agent == name, OperationRow.state == OperationState.RUNNING
+            ).execute()
+            number = next_number()
+            OperationRow.insert(
+                number=number, agent=name, verb=verb, asked_by=by, state=OperationState.RUNNING, asked_at=now, started_at=now
+            ).execute()
+        try:
+            yield
+        except BaseException as error:
+            finish(hive, number, error=str(error) or type(error).__name__)
+            raise
+        finish(hive, number)
+
+
+def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | None = None) -> int:
+    """Ask an agent's harness for something, within a write. Gives back the operation's number.
+
+    The same wish that waits already is not asked twice.
+    """
+    same = OperationRow.get_or_none(
+        OperationRow.agent == name,
+        OperationRow.verb == verb,
+        OperationRow.state == OperationState.PENDING,
+    )
+    if same is not None:
+        OperationRow.update(argument=argument).where(OperationRow.number == same.number).execute()
+        return int(same.number)
+    number = next_number()
+    OperationRow.insert(
+        number=number, agent=name, verb=verb, argument=argument, asked_by=by, state=OperationState.PENDING, asked_at=hive.now()
+    ).execute()
+    return number
+
+
+def take(hive: Hive, name: AgentName, *verbs: Verb) -> list[tuple[int, Verb, str | None]]:
+    """What an agent's harness is asked for, now running in it: number, verb, argument."""
+    with hive.db.read():
+        waiting = (
+            OperationRow.select()
+            .where(OperationRow.agent == name, OperationRow.verb.in_(verbs), OperationRow.state == OperationState.PENDING)
+            .exists()
+        )
+    if not waiting:
+        return []
+    now = hive.now()
+    with hive.db.write():
+        OperationRow.update(state=OperationState.EXPIRED, ended_at=now).where(
+            OperationRow.agent == name, OperationRow.state == OperationState.PENDING, OperationRow.asked_at < now - PENDING_MOST
+        ).execute()
+        rows = list(
+            OperationRow.select()
+            .where(OperationRow.agent == name, OperationRow.verb.in_(verbs), OperationRow.state == OperationState.PENDING)
+            .order_by(OperationRow.number)
+        )
+        OperationRow.update(state=OperationState.RUNNING, started_at=now).where(
+            OperationRow.number.in_([row.number for row in rows])
+        ).execute()
+    return [(row.number, row.verb, row.argument) for row in rows]
+
+
+def finish(hive: Hive, number: int, *, error: str | None = None) -> None:
+    """The operation is over: done, or failed with a reason."""
+    state = OperationState.DONE if error is None else OperationState.FAILED
+    with hive.db.write():
+        OperationRow.update(state=state, error=error and error[:2000], ended_at=hive.now()).where(
+            OperationRow.number == number
+        ).execute()
+
+
+def drop(hive: Hive, name: AgentName, *, reason: str) -> None:
+    """End the wishes that nobody will fulfil any more. Within a write."""
+    OperationRow.update(state=OperationState.EXPIRED, error=reason, ended_at=hive.now()).where(
+        OperationRow.agent == name,
+        OperationRow.state.in_((OperationState.PENDING, OperationState.RUNNING)),
+        OperationRow.verb.in_([verb for verb in Verb if verb.is_for_harness]),
+    ).execute()
+
+
+def get(hive: Hive, number: int) -> Operation:
+    """One operation."""
+    with hive.db.read():
+        row = OperationRow.get(OperationRow.number == number)
+        return Operation(
+            number=row.number,
+            agent=row.agent,
+            verb=row.verb,
+            asked_by=row.asked_by,
+            state=row.state,
+            error=row.error,
+            asked_at=row.asked_at,
+            ended_at=row.ended_at,
+        )
+
+
+def running(hive: Hive) -> dict[str, UnderWay]:
+    """What is being done to which agent. Running with a free lock is dead, and not shown."""
+    with hive.db.read():
+        rows = list(OperationRow.select().where(OperationRow.state == OperationState.RUNNING).order_by(OperationRow.number))
+    return {
+        row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at)
+        for row in rows
+        if is_held(hive.paths.lock(f"{row.agent}.harness") if row.verb.is_for_harness else lock_path(hive, AgentName(row.agent)))
+    }
+
+
+def lock_path(hive: Hive, name: AgentName) -> Path:
+    """The lock of the one operation that may run on an agent."""
+    return hive.paths.lock(f"{name}.operation")
