@@ -1,0 +1,125 @@
+"""The kinds of container that an agent can live in, each as the words that start a program in it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from hyperhive.core import process
+from hyperhive.core.agent_config import Mount
+from hyperhive.core.errors import CommandFailed, Invalid, Unavailable
+from hyperhive.core.model import AgentName, Network
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an agent lives on the host: its folders, its user, what else its container holds.
+
+    `uid` and `gid` are None for this process' own user; `program` is the agent CLI; `tasks` limits processes and
+    threads together.
+    """
+
+    name: AgentName
+    uid: int | None
+    gid: int | None
+    state: Path
+    workspace: Path
+    claude: Path
+    tmp: Path
+    run: Path
+    program: Path | None
+    network: Network
+    mounts: tuple[Mount, ...]
+    tasks: int
+
+
+class Inside(msgspec.Struct, frozen=True):
+    """The same as the agent sees it. `relay` is a command that joins its stdin and stdout to the agent's socket."""
+
+    home: str
+    state: str
+    workspace: str
+    claude: str
+    tmp: str
+    run: str
+    socket: str
+    program: str | None
+    relay: tuple[str, ...]
+    path: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables that every program in the container gets, before those of the agent's configuration."""
+        return {
+            "HOME": self.home,
+            "PATH": self.path,
+            "TMPDIR": self.tmp,
+            "CLAUDE_CONFIG_DIR": self.claude,
+            "USER": "agent",
+            "LOGNAME": "agent",
+            "SHELL": "/bin/sh",
+            "LANG": "C.UTF-8",
+        }
+
+
+class Runtime(Protocol):
+    """A kind of container. It says words and runs nothing."""
+
+    @property
+    def name(self) -> str:
+        """What the settings and `ps` call it."""
+        ...
+
+    @property
+    def isolation(self) -> str:
+        """A sentence about what keeps an agent in, for `doctor`."""
+        ...
+
+    def inside(self, place: Place) -> Inside:
+        """Where the agent finds its things."""
+        ...
+
+    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
+        """The words that run `command` in the container, in `cwd` (a path inside; else the workspace).
+
+        Secrets go into the environment of these words, never among them. Raises `Invalid` for a place that this kind
+        of container cannot give.
+        """
+        ...
+
+    def probe(self) -> list[str]:
+        """The words of a harmless test that this kind of container works here."""
+        ...
+
+    def explain(self, output: str) -> Unavailable:
+        """Why the test failed and what to do about it, from what it printed."""
+        ...
+
+
+def runtimes() -> dict[str, Runtime]:
+    """Every kind of container by its name."""
+    from hyperhive.core.runtimes.bubblewrap import Bubblewrap
+    from hyperhive.core.runtimes.host import Host
+
+    return {"bubblewrap": Bubblewrap(), "host": Host()}
+
+
+AUTO: Final = "auto"
+
+
+def runtime_named(name: str) -> Runtime:
+    """The kind of container of that name; `auto` is bubblewrap. Raises `Invalid` for an unknown one."""
+    known = runtimes()
+    runtime = known.get("bubblewrap" if name == AUTO else name)
+    if runtime is None:
+        raise Invalid(f"there is no runtime {name!r}", hint=f"known runtimes: {', '.join([AUTO, *known])}")
+    return runtime
+
+
+def check(runtime: Runtime, *, run: Callable[[Sequence[str]], process.Completed] = process.run) -> None:
+    """Try whether this kind of container works here. Raises `Unavailable` with what to do about it."""
+    try:
+        run(runtime.probe())
+    except CommandFailed as error:
+        raise runtime.explain(error.output) from None
+    except Unavailable as error:
+        raise runtime.explain(error.message) from None

@@ -1,0 +1,53 @@
+"""No container at all: the agent runs as this user and sees all that this user sees."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from hyperhive.core import process
+from hyperhive.core.errors import Invalid, Unavailable
+from hyperhive.core.model import Network
+from hyperhive.core.runtimes import Inside, Place
+
+_DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+class Host:
+    """The agent is an ordinary program of this machine."""
+
+    name: Final = "host"
+    isolation: Final = "none: an agent can read and change whatever this user can"
+
+    def inside(self, place: Place) -> Inside:
+        return Inside(
+            home=str(place.state),
+            state=str(place.state),
+            workspace=str(place.workspace),
+            claude=str(place.claude),
+            tmp=str(place.tmp),
+            run=str(place.run),
+            socket=f"{place.run}/mcp.sock",
+            program=str(place.program) if place.program else None,
+            # Not socat: the comma or colon of a host's path would be its syntax.
+            relay=(sys.executable, "-S", "-E", "-I", f"{place.run}/relay.py", f"{place.run}/mcp.sock"),
+            path=process.PATH,
+        )
+
+    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
+        if place.uid is not None:
+            raise Invalid("the runtime host gives an agent no user of its own", hint="use the runtime bubblewrap")
+        if place.network is Network.NONE:
+            raise Invalid("the runtime host cannot take the network away", hint="use the runtime bubblewrap")
+        if place.mounts:
+            raise Invalid(
+                "the runtime host mounts nothing",
+                hint=f"make a link in its workspace: ln -s {place.mounts[0].source} {place.workspace}",
+            )
+        die = _DIE_WITH_PARENT if process.find("setpriv") else ()
+        return [*die, "env", f"--chdir={cwd or place.workspace}", "--", *command]
+
+    def probe(self) -> list[str]:
+        return ["env", "--chdir=/", "--", "true"]
+
+    def explain(self, output: str) -> Unavailable:
+        return Unavailable(f"programs cannot be started here: {output.strip()}", hint="install coreutils")

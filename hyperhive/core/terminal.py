@@ -1,0 +1,123 @@
+"""Runs a command in an agent's container on the operator's terminal."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import selectors
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+from typing import Final
+
+from hyperhive.core import process
+from hyperhive.core.runtimes import Place, Runtime
+
+_CHUNK: Final = 65536
+
+
+def run_in_box(runtime: Runtime, place: Place, command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run a command in the agent's container, and give back its exit code, 128 + N when signal N ended it.
+
+    On a terminal it gets one of its own, for the container may not touch the operator's; else the pipes pass through.
+    """
+    if os.isatty(0) and os.isatty(1):
+        return _on_terminal(runtime.wrap(place, ["setsid", "--ctty", "--wait", "--", *command]), env)
+    return process.attach(runtime.wrap(place, command), env=env)
+
+
+def _on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    master, slave = os.openpty()
+    _copy_size(slave)
+    try:
+        child = process.start(argv, env=env, stdin=slave, stdout=slave, stderr=slave)
+    except BaseException:
+        os.close(master)
+        raise
+    finally:
+        os.close(slave)
+    try:
+        with _raw(0), _sizes_to(master):
+            _carry(master, child.pid)
+        code = child.wait()
+    finally:
+        process.end_group(child)
+        os.close(master)
+    return code if code >= 0 else 128 - code
+
+
+def _carry(master: int, pid: int) -> None:
+    """Carry keys one way and the screen the other, until the process has ended and its last words are shown."""
+    ended = os.pidfd_open(pid)
+    try:
+        with selectors.DefaultSelector() as selector:
+            for fd in (master, 0, ended):
+                selector.register(fd, selectors.EVENT_READ)
+            while ready := {key.fd for key, _ in selector.select()}:
+                if 0 in ready:
+                    keys = os.read(0, _CHUNK)
+                    _write(master, keys)
+                    if not keys:
+                        selector.unregister(0)
+                if master in ready:
+                    screen = _read(master)
+                    _write(1, screen)
+                    if not screen:
+                        return
+                elif ended in ready:
+                    return
+    finally:
+        os.close(ended)
+
+
+def _read(terminal: int) -> bytes:
+    """What is to be shown; nothing when nobody holds the other end any more."""
+    try:
+        return os.read(terminal, _CHUNK)
+    except OSError as error:
+        # The end of a pseudo-terminal is an error on Linux.
+        if error.errno == errno.EIO:
+            return b""
+        raise
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+@contextlib.contextmanager
+def _raw(fd: int) -> Iterator[None]:
+    """Let every key through to the container; the terminal is as before at the end, also when a signal ends this."""
+    before = termios.tcgetattr(fd)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    handlers = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _sizes_to(terminal: int) -> Iterator[None]:
+    """Tell the other terminal whenever this one changes its size."""
+    before = signal.signal(signal.SIGWINCH, lambda number, frame: _copy_size(terminal))
+    try:
+        _copy_size(terminal)
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
+def _copy_size(terminal: int) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
