@@ -1,0 +1,1 @@
+"""The guided demo, whose model is a script on loopback."""

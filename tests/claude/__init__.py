@@ -1,0 +1,1 @@
+"""The real agent CLI against the scripted model, without hyperhive between them."""
