@@ -1,0 +1,1 @@
+"""The face that each agent sees through its own socket: an MCP server that knows who is calling."""
