@@ -1,0 +1,106 @@
+"""An agent's container made ready: where it lies, what it is given, how a command runs in it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hyperhive.core import claude, folders, login, programs, terminal
+from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.agents import identity, living
+from hyperhive.core.builds import config_of, write_whole
+from hyperhive.core.errors import Unavailable
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import AgentName, Flavor
+from hyperhive.core.runtimes import Inside, Place, Runtime, runtime_named
+
+# Marks every process of an agent's CLI, so that one that outlived its harness is found.
+MARK: Final = "HYPERHIVE_BOX"
+
+
+class Box(msgspec.Struct, frozen=True):
+    """What is needed to run something as an agent. `program` is the agent CLI's words inside, `started_with` names all of it."""
+
+    name: AgentName
+    runtime: Runtime
+    place: Place
+    inside: Inside
+    config: AgentConfig
+    deployed: int | None
+    model: str | None
+    conversation: str | None
+    env: dict[str, str]
+    program: list[str]
+    mark: str
+    started_with: str
+    warnings: list[str]
+
+    def words(self, command: Sequence[str]) -> list[str]:
+        """The command, wrapped in the agent's container."""
+        return self.runtime.wrap(self.place, command)
+
+    def run(self, command: Sequence[str]) -> int:
+        """Run a command in the container on this terminal; gives back its exit code."""
+        return terminal.run_in_box(self.runtime, self.place, command, self.env)
+
+
+def prepare(hive: Hive, name: AgentName) -> Box:
+    """Make an agent's container ready. Raises `NotFound`, and `Unavailable` for what the machine lacks."""
+    with hive.db.read():
+        row = living(name)
+    config, warnings = config_of(hive, name, row.deployed)
+    runtime = runtime_named(row.runtime)
+    uid, gid = identity(row.uid, row.user)
+    folders.prepare(hive, name, uid=uid, gid=gid)
+    program = programs.reachable(hive, programs.find_claude(hive.settings), uid, gid)
+    place = folders.place(hive, name, uid=uid, gid=gid, program=program, config=config)
+    inside = runtime.inside(place)
+    if inside.program is None:
+        raise Unavailable("the agent CLI is not there", hint="pip install 'hyperhive[claude]'")
+    mark = str(hive.paths.agent(name))
+    env = claude.environment(
+        inside, config, settings=hive.settings.claude.env, login=login.variables(folders.read_token(hive, name))
+    )
+    given = {"mcp.json": claude.servers(inside, config), "prompt.md": prompt(name, row.flavor, config).encode()}
+    for file, data in given.items():
+        _put(place.run / file, data, gid)
+    state = program.stat()
+    return Box(
+        name=name,
+        runtime=runtime,
+        place=place,
+        inside=inside,
+        config=config,
+        deployed=row.deployed,
+        model=row.model or config.model,
+        conversation=row.conversation,
+        env=env,
+        program=[inside.program, *programs.arguments(hive.settings)],
+        mark=mark,
+        started_with=claude.digest(
+            row.deployed, config, sorted(env.items()), given, state.st_ino, state.st_mtime_ns, state.st_size
+        ),
+        warnings=warnings,
+    )
+
+
+def prompt(name: AgentName, flavor: Flavor, config: AgentConfig) -> str:
+    """What the agent CLI's own system prompt is followed by."""
+    from hyperhive import prompts
+
+    role = f"\n# Your role\n\n{config.role.strip()}\n" if config.role.strip() else ""
+    return f"You are the agent `{name}`.\n\n{prompts.text(flavor)}\n{role}"
+
+
+def _put(file: Path, data: bytes, gid: int | None) -> None:
+    """Write a file of the run folder where it has changed: the host's own, readable by the agent."""
+    try:
+        if file.read_bytes() == data:
+            return
+    except OSError:
+        pass
+    write_whole(file, data, mode=0o640)
+    if gid is not None:
+        os.chown(file, -1, gid)

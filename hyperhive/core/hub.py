@@ -1,0 +1,379 @@
+"""The hub: it hears the doorbells, starts who is to work, and holds every agent's socket."""
+
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from inotify_simple import INotify, flags
+
+from hyperhive.core import doorbell, eligibility, process
+from hyperhive.core.agents import identity
+from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
+from hyperhive.core.hive import Hive
+from hyperhive.core.hub_link import OTHERS_WAIT, WAKE
+from hyperhive.core.locks import Lock, holder
+from hyperhive.core.log import Log
+from hyperhive.core.model import AgentName, Wanted, parse_name
+from hyperhive.core.tables import AgentRow
+
+# How often the database is asked without a doorbell, in seconds.
+TICK: Final = 30.0
+# How long harnesses may take to end in order when the hub ends, in seconds.
+END_MOST: Final = 15.0
+# A harness that ended before it reported is not started again at once, in seconds.
+HOLD: Final = 1.0
+NAME_MOST: Final = 64
+STRANGERS_MOST: Final = 64
+
+
+class Child(Protocol):
+    """A process that serves one connection to an agent's socket."""
+
+    def wake(self, byte: bytes) -> None:
+        """Say something to it, without waiting."""
+        ...
+
+    def end(self) -> None:
+        """End it at once."""
+        ...
+
+    def reap(self) -> bool:
+        """Forget it if it has ended, and say whether it has."""
+        ...
+
+
+class Children(Protocol):
+    """Makes the processes that serve the agents' connections."""
+
+    def prepare(self) -> None:
+        """Do once what every child needs."""
+        ...
+
+    def spawn(self, connection: socket.socket, name: AgentName) -> Child | None:
+        """Serve a connection in a child; None when the agent has too many. The database must be closed."""
+        ...
+
+    def of(self, name: AgentName) -> Sequence[Child]:
+        """The living children of an agent."""
+        ...
+
+
+def run(hive: Hive, children: Children, *, log: Log | None = None, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until a signal says to end. Raises `Conflict` when the hive has a hub already."""
+    process.follow_parent()
+    log = log or Log("hub", hive.paths.log / "hub.log", quiet=not sys.stderr.isatty() and not process.has_parent())
+    with Lock(hive.paths.lock("hub")) as lock:
+        if not lock.take():
+            raise Conflict(f"this hive has a hub already: {holder(hive.paths.lock('hub'))}", hint="hyperhive ps")
+        hub = Hub(hive, children, log)
+        try:
+            hub.serve(ready)
+        finally:
+            hub.end()
+
+
+class Hub:
+    """All that the hub knows is what is connected to it; the rest it asks the database."""
+
+    def __init__(self, hive: Hive, children: Children, log: Log) -> None:
+        self._hive = hive
+        self._children = children
+        self._log = log
+        self._selector = selectors.DefaultSelector()
+        self._bells = INotify(nonblocking=True)
+        self._meeting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._signals, self._signalled = socket.socketpair()
+        self._listeners: dict[AgentName, tuple[socket.socket, int]] = {}
+        self._strangers: dict[socket.socket, bytes] = {}
+        self._links: dict[AgentName, socket.socket] = {}
+        self._processes: dict[AgentName, process.Process] = {}
+        self._serving: list[Child] = []
+        self._held: dict[AgentName, float] = {}
+        self._next_look = 0.0
+        self._ending = False
+
+    def serve(self, ready: Callable[[], None]) -> None:
+        """Listen, act, until told to end."""
+        self._catch_signals()
+        self._bells.add_watch(os.fspath(self._hive.paths.wake), flags.CREATE | flags.MOVED_TO)
+        self._selector.register(self._bells.fileno(), selectors.EVENT_READ, self._hear_bells)
+        self._meet()
+        self._hear_bells()
+        self._look()
+        # The sockets are there: who connects meanwhile waits in line.
+        self._children.prepare()
+        ready()
+        self._log(f"the hub serves {len(self._listeners)} agents, {self._hive.settings.places()} at once")
+        while not self._ending:
+            for key, _ in self._selector.select(max(0.0, self._next_look - time.monotonic())):
+                key.data()
+            if time.monotonic() >= self._next_look:
+                self._look()
+
+    def end(self) -> None:
+        """End the harnesses in order, then everything else."""
+        for child in self._processes.values():
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
+        deadline = time.monotonic() + END_MOST
+        while self._processes and time.monotonic() < deadline:
+            self._reap()
+            time.sleep(0.02)
+        for name, child in self._processes.items():
+            self._log(f"the harness of {name} did not end, and is killed")
+            process.end_group(child)
+        for serving in self._serving:
+            serving.end()
+        for listener, _ in self._listeners.values():
+            listener.close()
+        self._meeting.close()
+        self._log("the hub ends")
+
+    # ---- who is to work ----
+
+    def _look(self) -> None:
+        """Ask the database who is eligible, and start them while there is room; put right missing sockets."""
+        now = time.monotonic()
+        self._next_look = now + TICK
+        try:
+            self._open_sockets()
+            waiting = [one.name for one in eligibility.eligible(self._hive)]
+            due = eligibility.next_due(self._hive)
+            if due is not None:
+                self._next_look = min(self._next_look, now + max(0.02, (due - self._hive.now()).total_seconds() + 0.01))
+        except HyperhiveError as error:
+            self._log(f"the hive cannot be read: {error}")
+            self._next_look = now + 2
+            return
+        finally:
+            # A child must not inherit an open database.
+            self._hive.close()
+        busy = set(self._links) | set(self._processes)
+        queue = False
+        for name in waiting:
+            if name in busy:
+                continue
+            if (held := self._held.get(name, 0.0)) > now:
+                self._next_look = min(self._next_look, held)
+                continue
+            if len(busy) >= self._hive.settings.places():
+                queue = True
+                break
+            self._start(name)
+            busy.add(name)
+        if queue:
+            for name, link in self._links.items():
+                _say(link, OTHERS_WAIT)
+                for child in self._children.of(name):
+                    child.wake(OTHERS_WAIT)
+
+    def _start(self, name: AgentName) -> None:
+        try:
+            self._processes[name] = process.start(
+                [sys.executable, "-m", "hyperhive", "harness", name], env=process.parented(os.environ), stdout=2, stderr=2
+            )
+        except HyperhiveError as error:
+            self._log(f"the harness of {name} cannot be started: {error}")
+            self._held[name] = time.monotonic() + HOLD
+
+    def _reap(self) -> None:
+        """Notice harnesses that have ended; each is looked at again."""
+        self._serving = [child for child in self._serving if not child.reap()]
+        for name, child in list(self._processes.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._processes[name]
+            if code != 0:
+                self._log(
+                    f"the harness of {name} was ended by signal {-code}" if code < 0 else f"the harness of {name} failed: {code}"
+                )
+            if code != 0 or name not in self._links:
+                # It may never have come so far as to count its start in the database.
+                self._held[name] = time.monotonic() + (HOLD if code > 0 else 0.0)
+            self._next_look = 0.0
+
+    # ---- what is heard ----
+
+    def _hear_bells(self) -> None:
+        """Remove each bell first, then act: what is rung meanwhile makes a new one."""
+        self._bells.read(timeout=0)
+        look = False
+        for bell in os.listdir(self._hive.paths.wake):
+            with suppress(FileNotFoundError):
+                (self._hive.paths.wake / bell).unlink()
+            if bell == doorbell.HIVE:
+                look = True
+                continue
+            try:
+                name = parse_name(bell)
+            except Invalid:
+                continue
+            for child in self._children.of(name):
+                child.wake(WAKE)
+            if name in self._links:
+                _say(self._links[name], WAKE)
+            else:
+                look = True
+        if look:
+            self._look()
+
+    def _meet(self) -> None:
+        path = self._hive.paths.hub_socket
+        path.unlink(missing_ok=True)
+        self._meeting.bind(os.fspath(path))
+        path.chmod(0o600)
+        self._meeting.listen(128)
+        self._meeting.setblocking(False)
+        self._selector.register(self._meeting, selectors.EVENT_READ, self._welcome)
+
+    def _welcome(self) -> None:
+        try:
+            link, _ = self._meeting.accept()
+        except OSError:
+            return
+        if _uid_of(link) not in (0, os.geteuid()) or len(self._strangers) >= STRANGERS_MOST:
+            link.close()
+            return
+        link.setblocking(False)
+        self._strangers[link] = b""
+        self._selector.register(link, selectors.EVENT_READ, lambda: self._introduce(link))
+
+    def _introduce(self, link: socket.socket) -> None:
+        """A harness says whose it is."""
+        try:
+            data = link.recv(NAME_MOST)
+        except OSError:
+            data = b""
+        said = self._strangers[link] + data
+        if data and b"\n" not in said and len(said) < NAME_MOST:
+            self._strangers[link] = said
+            return
+        del self._strangers[link]
+        self._selector.unregister(link)
+        try:
+            name = parse_name(said.partition(b"\n")[0].decode("ascii", "replace"))
+        except Invalid:
+            link.close()
+            return
+        if name in self._links:
+            self._hang_up(name)
+        self._links[name] = link
+        self._held.pop(name, None)
+        self._selector.register(link, selectors.EVENT_READ, lambda: self._listen(name, link))
+        # Something may have been rung for between its last look and now.
+        _say(link, WAKE)
+
+    def _listen(self, name: AgentName, link: socket.socket) -> None:
+        try:
+            data = link.recv(NAME_MOST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data and self._links.get(name) is link:
+            self._hang_up(name)
+            self._reap()
+            self._next_look = 0.0
+
+    def _hang_up(self, name: AgentName) -> None:
+        link = self._links.pop(name)
+        self._selector.unregister(link)
+        link.close()
+
+    # ---- the agents' sockets ----
+
+    def _open_sockets(self) -> None:
+        with self._hive.db.read():
+            rows = list(AgentRow.select(AgentRow.name, AgentRow.uid, AgentRow.user).where(AgentRow.wanted != Wanted.DESTROYED))
+        living = {AgentName(row.name): row for row in rows}
+        for name in [name for name in self._listeners if name not in living]:
+            self._close_socket(name)
+        for name, row in living.items():
+            path = self._hive.paths.agent_socket(name)
+            if name in self._listeners:
+                with suppress(OSError):
+                    if path.lstat().st_ino == self._listeners[name][1]:
+                        continue
+                self._close_socket(name)
+            if not path.parent.is_dir():
+                # Its spawn is not so far, and rings when it is.
+                continue
+            try:
+                self._open_socket(name, identity(row.uid, row.user)[1])
+            except (OSError, HyperhiveError) as error:
+                self._log(f"the socket of {name} cannot be opened: {error}")
+
+    def _open_socket(self, name: AgentName, group: int | None) -> None:
+        path = self._hive.paths.agent_socket(name)
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        listener.bind(os.fspath(path))
+        # Its folder is the host's own and closed to other agents.
+        if group is not None:
+            os.chown(path, -1, group)
+        path.chmod(0o660)
+        listener.listen(32)
+        listener.setblocking(False)
+        self._listeners[name] = (listener, path.lstat().st_ino)
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._admit(name, listener))
+
+    def _close_socket(self, name: AgentName) -> None:
+        listener, inode = self._listeners.pop(name)
+        self._selector.unregister(listener)
+        listener.close()
+        path = self._hive.paths.agent_socket(name)
+        with suppress(OSError):
+            if path.lstat().st_ino == inode:
+                path.unlink()
+
+    def _admit(self, name: AgentName, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            child = self._children.spawn(connection, name)
+        except HyperhiveError as error:
+            self._log(str(error))
+            return
+        if child is None:
+            self._log(f"{name} has too many connections: one was closed")
+        else:
+            self._serving.append(child)
+
+    # ---- signals ----
+
+    def _catch_signals(self) -> None:
+        self._signals.setblocking(False)
+        self._signalled.setblocking(False)
+        signal.set_wakeup_fd(self._signalled.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._told_to_end())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._signal)
+
+    def _signal(self) -> None:
+        self._signals.recv(256)
+        self._reap()
+
+    def _told_to_end(self) -> None:
+        self._ending = True
+
+
+def _say(link: socket.socket, byte: bytes) -> None:
+    """A full buffer means that enough has been said."""
+    with suppress(OSError):
+        link.send(byte)
+
+
+def _uid_of(link: socket.socket) -> int:
+    credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
