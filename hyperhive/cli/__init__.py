@@ -1,0 +1,1 @@
+"""The shell face: one command for all that the operator does."""

@@ -1,0 +1,166 @@
+"""Where words go: drawn on a terminal, plain in a pipe, and never with a control that somebody wrote into them."""
+
+import functools
+import io
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, TextIO
+
+from hyperhive.core.errors import Unavailable
+from hyperhive.core.model import clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# A piece of a line: its text, or its text with a style of rich's.
+Piece = str | tuple[str, str]
+
+# Stands before every line that an agent wrote, so that none of them passes for one of ours.
+GUTTER: Final = "│ "
+# In a pipe nothing is cut but what is said in one line on purpose.
+PIPE_WIDTH: Final = 200
+_NARROWEST: Final = 20
+_BLANK_MOST: Final = 2
+
+
+def prepare() -> None:
+    """A character that the terminal's encoding lacks becomes a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def is_terminal() -> bool:
+    """Somebody looks at standard output."""
+    return sys.stdout.isatty()
+
+
+def is_drawn() -> bool:
+    """Standard output takes colours."""
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int | None:
+    """The columns of the terminal; a pipe has no end to its lines."""
+    return max(_NARROWEST, shutil.get_terminal_size().columns) if is_terminal() else None
+
+
+def line(*pieces: Piece) -> None:
+    """Write one line of an answer."""
+    safe = [(one_line(piece), "") if isinstance(piece, str) else (one_line(piece[0]), piece[1]) for piece in pieces]
+    if is_drawn():
+        from rich.text import Text
+
+        _console(sys.stdout).print(Text.assemble(*safe), soft_wrap=True)
+    else:
+        raw("".join(text for text, _ in safe).rstrip() + "\n")
+
+
+def quote(text: str, *, style: str = "", most: int | None = None) -> None:
+    """Write what somebody else wrote, each line behind the gutter; at most `most` lines of it."""
+    lines = list(_without_gaps(text))
+    for shown in lines[:most]:
+        for part in _wrapped(shown):
+            line((GUTTER, "dim"), (part, style))
+    if most is not None and len(lines) > most:
+        line((f"{GUTTER}… {len(lines) - most} more lines", "dim"))
+
+
+def cut(text: str, *, used: int = 0) -> str:
+    """The text as one line that fits beside `used` columns."""
+    return fit(one_line(text), (width() or PIPE_WIDTH) - used)
+
+
+def fit(text: str, columns: int) -> str:
+    """The beginning of a text that fits into so many columns, with an ellipsis where it goes on."""
+    if cells(text) <= columns:
+        return text
+    taken, room = "", columns - 1
+    for character in text:
+        room -= cells(character)
+        if room < 0:
+            break
+        taken += character
+    return taken + "…"
+
+
+def cells(text: str) -> int:
+    """How many columns a terminal needs for a text, rather one too many."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def one_line(text: str) -> str:
+    """The text without controls and line breaks."""
+    return clean(text).replace("\n", " ").replace("\t", " ")
+
+
+def talk(text: str) -> None:
+    """Say something beside the answer, on standard error."""
+    try:
+        print(one_line(text), file=sys.stderr, flush=True)
+    except OSError:
+        # Nobody can be told that nobody can be told.
+        pass
+
+
+def raw(text: str) -> None:
+    """Write an answer as it is. Raises `Unavailable` when it cannot be written."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unavailable(f"the answer cannot be written: {error.strerror}", hint="look at what standard output is") from None
+
+
+@functools.cache
+def _console(stream: TextIO) -> "Console":
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def _without_gaps(text: str) -> Iterator[str]:
+    """The lines of a text; many blank ones in a row, which would push away what is above them, as one line."""
+    blank = 0
+    # splitlines knows more ends of lines than a terminal does; they must not join what they part.
+    for shown in [*text.rstrip().splitlines(), None]:
+        if shown is not None and not shown.strip():
+            blank += 1
+            continue
+        if blank > _BLANK_MOST:
+            yield f"({blank} blank lines)"
+        else:
+            yield from [""] * blank
+        blank = 0
+        if shown is not None:
+            yield clean(shown).expandtabs(4)
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Pieces that fit beside the gutter: what the terminal itself wraps would begin without one."""
+    columns = width()
+    room = columns - cells(GUTTER) if columns else None
+    if room is None or cells(text) <= room:
+        yield text
+        return
+    taken, used = "", 0
+    for character in text:
+        need = _cells(character)
+        if used + need > room:
+            yield taken
+            taken, used = "", 0
+        taken += character
+        used += need
+    yield taken
+
+
+def _cells(character: str) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    # A variation selector can make the character before it wider.
+    return 0 if unicodedata.category(character) in ("Mn", "Me") and not "\ufe00" <= character <= "\ufe0f" else 1

@@ -1,0 +1,1 @@
+"""Facts about hyperhive, each shown by a test."""
