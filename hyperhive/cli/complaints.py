@@ -1,5 +1,6 @@
 """What went wrong, as two lines on standard error."""
 
+import contextlib
 import os
 import platform
 import shlex
@@ -61,10 +62,8 @@ def _command() -> str:
 def _write(name: str, text: str) -> Path | None:
     """Keep the story with the hive's logs, or where there is no hive, with other temporary files."""
     folders = []
-    try:
+    with contextlib.suppress(HyperhiveError):
         folders.append(find_paths(os.environ).log)
-    except HyperhiveError:
-        pass
     for folder in [*folders, Path(tempfile.gettempdir())]:
         try:
             fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,5 +1,6 @@
 """The command `hyperhive`: finds the sub-command, and turns every way to fail into two lines with an exit code."""
 
+import io
 import os
 import select
 import sys
@@ -54,7 +55,7 @@ class LazyGroup(click.Group):
     ) -> NoReturn:
         """Run, and leave the process with the exit code that says how it went."""
         try:
-            ended = super().main(args, prog_name or "hyperhive", complete_var, False, windows_expand_args, **extra)
+            ended = super().main(args, prog_name or "hyperhive", complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
             code = ended if isinstance(ended, int) else 0
         except Exception as error:
@@ -98,9 +99,10 @@ def hyperhive() -> None:
 
 def main() -> NoReturn:
     """The entry point."""
-    from hyperhive.cli import screen
-
-    screen.prepare()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the terminal's encoding lacks becomes a question mark, not an error.
+            stream.reconfigure(errors="replace")
     hyperhive.main()
 
 

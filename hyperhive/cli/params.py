@@ -70,7 +70,7 @@ class Since(click.ParamType[datetime]):
                 return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
             return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
         except (ValueError, OverflowError):
-            raise Invalid(f"{ascii(value)} is no day and no span of time", hint="--since 2026-01-31, or --since 7d") from None
+            raise Invalid(f"{value!a} is no day and no span of time", hint="--since 2026-01-31, or --since 7d") from None
 
 
 NAME: Final = Name()
@@ -100,6 +100,6 @@ def variables(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise Invalid(f"{ascii(pair)} is not a variable", hint="--env TZ=UTC")
+            raise Invalid(f"{pair!a} is not a variable", hint="--env TZ=UTC")
         found[key] = value
     return found

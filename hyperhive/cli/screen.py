@@ -1,7 +1,7 @@
 """Where words go: drawn on a terminal, plain in a pipe, and never with a control that somebody wrote into them."""
 
+import contextlib
 import functools
-import io
 import os
 import shutil
 import sys
@@ -24,13 +24,6 @@ GUTTER: Final = "│ "
 PIPE_WIDTH: Final = 200
 _NARROWEST: Final = 20
 _BLANK_MOST: Final = 2
-
-
-def prepare() -> None:
-    """A character that the terminal's encoding lacks becomes a question mark, not an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def is_terminal() -> bool:
@@ -99,11 +92,9 @@ def one_line(text: str) -> str:
 
 def talk(text: str) -> None:
     """Say something beside the answer, on standard error."""
-    try:
+    # Nobody can be told that nobody can be told.
+    with contextlib.suppress(OSError):
         print(one_line(text), file=sys.stderr, flush=True)
-    except OSError:
-        # Nobody can be told that nobody can be told.
-        pass
 
 
 def raw(text: str) -> None:

@@ -100,6 +100,8 @@ def servers(inside: Inside, config: AgentConfig) -> bytes:
 def environment(inside: Inside, config: AgentConfig, *, settings: dict[str, str], login: dict[str, str]) -> dict[str, str]:
     """The whole environment of the CLI but for PATH: nothing of the host's comes along."""
     return {
+        # The CLI alone would try for three minutes; the harness gives the messages back and rests instead.
+        "CLAUDE_CODE_MAX_RETRIES": "3",
         **config.env,
         **settings,
         **login,

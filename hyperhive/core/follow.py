@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -154,8 +155,6 @@ def _store(hive: Hive, name: AgentName) -> str:
 
 
 def _make(path: Path) -> None:
-    try:
+    # Where it cannot be made there is nothing to watch, and looking every now and then has to do.
+    with suppress(OSError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError:
-        # Then there is nothing to watch, and looking every now and then has to do.
-        pass

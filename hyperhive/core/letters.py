@@ -28,7 +28,7 @@ def one(message: Message, *, most: int | None = None) -> str:
     body = message.body if most is None else message.body[:most]
     left = len(message.body) - len(body)
     # splitlines also knows the separators that only look like a new line to whoever reads them: CR, VT, FF, NEL, U+2028.
-    lines = [(QUOTE + line).rstrip(" ") for line in body.splitlines()]
+    lines = [QUOTE + line if line else QUOTE.rstrip() for line in body.splitlines()]
     return "\n".join([header, *lines, *([f"(and {left} more characters)"] if left else [])])
 
 

@@ -25,7 +25,7 @@ def run_in_box(runtime: Runtime, place: Place, command: Sequence[str], env: Mapp
     On a terminal it gets one of its own, for the container may not touch the operator's; else the pipes pass through.
     """
     if os.isatty(0) and os.isatty(1):
-        return _on_terminal(runtime.wrap(place, ["setsid", "--ctty", "--wait", "--", *command]), env)
+        return _on_terminal(runtime.wrap(place, [*runtime.inside(place).terminal, *command]), env)
     return process.attach(runtime.wrap(place, command), env=env)
 
 
@@ -99,7 +99,8 @@ def _raw(fd: int) -> Iterator[None]:
 
     handlers = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        tty.setraw(fd)
+        # What was typed already is not thrown away: it is for the command.
+        tty.setraw(fd, termios.TCSADRAIN)
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)

@@ -1,6 +1,6 @@
 """What turns cost, summed for each agent and day."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
 import msgspec
@@ -54,6 +54,16 @@ def cost(hive: Hive, name: str | None = None, since: datetime | None = None) -> 
             query = query.where(TurnRow.ended_at >= since)
         found = rows(query.group_by(TurnRow.agent, day).order_by(day, TurnRow.agent))
     return [
-        Cost(agent, from_milliseconds(number * _DAY).astimezone(UTC).date(), turns, dollars, taken, given, read, written, spent / 1000)
+        Cost(
+            agent,
+            from_milliseconds(number * _DAY).date(),
+            turns,
+            dollars,
+            taken,
+            given,
+            read,
+            written,
+            spent / 1000,
+        )
         for agent, number, turns, dollars, taken, given, read, written, spent in found
     ]

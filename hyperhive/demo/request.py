@@ -46,6 +46,11 @@ class Request:
     """The names of the tools that the model may call."""
 
     @property
+    def all_results(self) -> tuple[ToolResult, ...]:
+        """What came back from tools in the whole conversation."""
+        return _results(self.messages)
+
+    @property
     def session(self) -> str:
         """The conversation of the agent CLI that asks."""
         return self.headers.get("x-claude-code-session-id", "")
@@ -71,13 +76,17 @@ def request_from(body: Json, headers: Mapping[str, str], *, number: int, arrived
         messages=messages,
         prompt=prompt,
         context=context,
-        tool_results=tuple(
-            ToolResult(str(block.get("tool_use_id", "")), _text(block.get("content")), block.get("is_error") is True)
-            for message in newest
-            for block in _blocks(message.get("content"))
-            if block.get("type") == "tool_result"
-        ),
+        tool_results=_results(newest),
         tools=tuple(str(tool.get("name", "")) for tool in _objects(body.get("tools"))),
+    )
+
+
+def _results(messages: tuple[Json, ...]) -> tuple[ToolResult, ...]:
+    return tuple(
+        ToolResult(str(block.get("tool_use_id", "")), _text(block.get("content")), block.get("is_error") is True)
+        for message in messages
+        for block in _blocks(message.get("content"))
+        if block.get("type") == "tool_result"
     )
 
 

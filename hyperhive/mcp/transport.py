@@ -120,7 +120,9 @@ class _Wire:
                 view = view[os.write(self._fd, view[:_CHUNK]) :]
 
     async def refuse(self, request: types.RequestId | None, error: Refused) -> None:
-        await self.send(types.JSONRPCError(jsonrpc="2.0", id=request, error=types.ErrorData(code=error.code, message=error.message)))
+        await self.send(
+            types.JSONRPCError(jsonrpc="2.0", id=request, error=types.ErrorData(code=error.code, message=error.message))
+        )
 
 
 class _InFlight:

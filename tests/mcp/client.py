@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import mcp_types as types
@@ -13,7 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, RequestParamsMeta, TextContent
 
 MODERN, HANDSHAKE = "auto", "legacy"
 
@@ -61,6 +61,11 @@ def words(result: CallToolResult) -> str:
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text
+
+
+def tool_use(identity: object) -> RequestParamsMeta:
+    """What the agent CLI adds to every call, or something else in its place."""
+    return cast(RequestParamsMeta, {"claudecode/toolUseId": identity})
 
 
 class Bare:

@@ -23,11 +23,10 @@ ADA, BOB, EVE = AgentName("ada"), AgentName("bob"), AgentName("eve")
 class Hub:
     """The hub's process, seen from a test."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.mcp.hub"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "HYPERHIVE_HOME": str(home)},
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.mcp.hub"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         self.pid = self._process.pid
         self._answer()
 
@@ -93,8 +92,8 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    running = Hub(tmp_path_factory.mktemp("hub"))
+def hub() -> Iterator[Hub]:
+    running = Hub()
     yield running
     running.close()
 
@@ -120,9 +119,7 @@ def make_hive(home: Path) -> Hive:
     hive = open_hive({"HYPERHIVE_HOME": str(home)})
     with hive.db.write():
         for name, flavor in ((ADA, Flavor.WORKER), (BOB, Flavor.WORKER), (EVE, Flavor.MANAGER)):
-            AgentRow.create(
-                name=name, flavor=flavor, host="here", runtime="host", wanted=Wanted.STARTED, created_at=hive.now()
-            )
+            AgentRow.create(name=name, flavor=flavor, host="here", runtime="host", wanted=Wanted.STARTED, created_at=hive.now())
     return hive
 
 

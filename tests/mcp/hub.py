@@ -1,7 +1,6 @@
 """A hub that is only sockets and children: what the real one does with them, told what to do over standard input."""
 
 import json
-import os
 import selectors
 import socket
 import sys
@@ -10,7 +9,7 @@ from typing import Any
 
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName
-from hyperhive.core.paths import find_paths
+from hyperhive.core.paths import Paths, find_paths
 from hyperhive.mcp import worker
 from hyperhive.mcp.children import Child, Children
 
@@ -22,8 +21,7 @@ class Hub:
         self._selector = selectors.DefaultSelector()
         self._children: dict[str, Children] = {}
         self._listening: dict[tuple[str, str], socket.socket] = {}
-        self._log = Log("hub")
-        Children(find_paths(dict(os.environ)), self._log).prepare()
+        Children(Paths(Path(), Path()), Log("hub")).prepare()
 
     def run(self) -> None:
         self._selector.register(sys.stdin, selectors.EVENT_READ, None)

@@ -34,7 +34,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Inside(msgspec.Struct, frozen=True):
-    """The same as the agent sees it. `relay` is a command that joins its stdin and stdout to the agent's socket."""
+    """The same as the agent sees it.
+
+    `relay` is a command that joins its stdin and stdout to the agent's socket; `terminal` are the words before a
+    command that make the terminal on its stdin its own.
+    """
 
     home: str
     state: str
@@ -45,6 +49,7 @@ class Inside(msgspec.Struct, frozen=True):
     socket: str
     program: str | None
     relay: tuple[str, ...]
+    terminal: tuple[str, ...]
     path: str
 
     def environment(self) -> dict[str, str]:

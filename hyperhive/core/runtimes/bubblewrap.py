@@ -68,6 +68,8 @@ class Bubblewrap:
             socket=socket,
             program=PROGRAM if place.program else None,
             relay=relay,
+            # It need not fork here, where bwrap's own process leads the session: so the exit code is the command's.
+            terminal=("setsid", "--ctty", "--wait", "--"),
             path=process.PATH,
         )
 

@@ -10,6 +10,10 @@ from hyperhive.core.model import Network
 from hyperhive.core.runtimes import Inside, Place
 
 _DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL", "--")
+# For one who leads its session already; setsid would fork there, and lose the signal that ended the command.
+_TAKE_TERMINAL: Final = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
 
 
 class Host:
@@ -30,6 +34,7 @@ class Host:
             program=str(place.program) if place.program else None,
             # Not socat: the comma or colon of a host's path would be its syntax.
             relay=(sys.executable, "-S", "-E", "-I", f"{place.run}/relay.py", f"{place.run}/mcp.sock"),
+            terminal=(sys.executable, "-S", "-E", "-I", "-c", _TAKE_TERMINAL),
             path=process.PATH,
         )
 

@@ -1,0 +1,67 @@
+"""Commands that run something in an agent's container."""
+
+import sys
+
+import click
+
+from hyperhive.cli import notes, screen
+from hyperhive.cli.params import NAME, pass_hive
+from hyperhive.core import box, folders
+from hyperhive.core import login as logins
+from hyperhive.core.errors import CommandFailed, Invalid, Unavailable
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import AgentName
+
+# Far more than any token has, in bytes.
+_TOKEN_MOST = 64 * 1024
+
+
+@click.command()
+@click.argument("name", type=NAME)
+@click.option("--token", is_flag=True, help="Read a token from standard input, as `claude setup-token` gives it.")
+@pass_hive
+def login(hive: Hive, name: AgentName, token: bool) -> None:
+    """Log an agent in.
+
+    Every agent has a login of its own. Without --token the agent CLI asks for it in the agent's container: open the
+    address that it shows, and paste the code that you get there.
+    """
+    if token:
+        if sys.stdin.isatty():
+            screen.talk("paste the token, then press Enter and Ctrl-D")
+        logins.set_token(hive, name, _read_token())
+    else:
+        room = box.prepare(hive, name)
+        command = [*room.program, "auth", "login"]
+        if code := room.run(command):
+            raise CommandFailed(command, code=code, output="", hint=f"hyperhive login {name}")
+        if not folders.is_login_there(hive, name):
+            raise Unavailable(f"{name} has no login yet", hint=f"hyperhive login {name}")
+        logins.logged_in(hive, name)
+    screen.line(f"{name} is logged in")
+    notes.hive_is_down(hive)
+
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.argument("name", type=NAME)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+@pass_hive
+def execute(hive: Hive, ctx: click.Context, name: AgentName, command: tuple[str, ...]) -> None:
+    """Run a command in an agent's container.
+
+    It sees what the agent sees: `hyperhive exec NAME -- ls -l /workspace`.
+    """
+    # click leaves the dashes in: behind the name nothing is an option of ours.
+    words = command[1:] if command[0] == "--" else command
+    if not words:
+        raise Invalid("there is no command to run", hint=f"hyperhive exec {name} -- ls -l /workspace")
+    ctx.exit(box.prepare(hive, name).run(words))
+
+
+def _read_token() -> str:
+    data = sys.stdin.buffer.read(_TOKEN_MOST)
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError:
+        raise Invalid("that is not a token", hint="claude setup-token | hyperhive login NAME --token") from None

@@ -1,0 +1,16 @@
+"""The command that shows hyperhive at work."""
+
+import click
+
+
+@click.command()
+@click.option("--live", is_flag=True, help="With a real model and your own login instead of a scripted model.")
+@click.pass_context
+def demo(ctx: click.Context, live: bool) -> None:
+    """Watch two agents do a small job together.
+
+    Everything but the model is the product itself; it needs no account and no internet.
+    """
+    from hyperhive.demo.story import run
+
+    ctx.exit(run(live))

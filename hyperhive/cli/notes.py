@@ -1,0 +1,34 @@
+"""What a person should know beside the answer."""
+
+from hyperhive.cli import screen, words
+from hyperhive.core.hive import Hive
+from hyperhive.core.locks import is_held
+from hyperhive.core.model import Agent, Blocked, Wanted
+
+
+def hive_is_down(hive: Hive) -> None:
+    """Say so when nobody starts the agents."""
+    if not is_held(hive.paths.lock("hub")):
+        screen.talk("note: the hive is not up, so no agent works; `hyperhive up` starts it")
+
+
+def waits(hive: Hive, agent: Agent) -> None:
+    """Say why a message to this agent is not read now."""
+    if not is_held(hive.paths.lock("hub")):
+        screen.talk("note: the hive is not up; the message is kept until `hyperhive up`")
+    if reason := _held_back(hive, agent):
+        screen.talk(f"note: {reason}; the message is kept")
+
+
+def _held_back(hive: Hive, agent: Agent) -> str | None:
+    if agent.wanted is not Wanted.STARTED:
+        return f"{agent.name} is stopped: `hyperhive start {agent.name}`"
+    match agent.blocked:
+        case Blocked.LIMITED if agent.blocked_until is not None:
+            return f"{agent.name} has to rest until {words.moment(agent.blocked_until, hive.now())}"
+        case Blocked.CRASHED:
+            return f"{agent.name} crashed too often: `hyperhive logs {agent.name}`, then `hyperhive start {agent.name}`"
+        case Blocked.LOGIN:
+            return f"{agent.name} is not logged in: `hyperhive login {agent.name}`"
+        case _:
+            return None if agent.logged_in else f"{agent.name} is not logged in: `hyperhive login {agent.name}`"

@@ -1,0 +1,98 @@
+"""What an agent of the demo has been told and has tried, as the question to its model shows it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from hyperhive.demo.request import Json, Request, ToolResult
+
+# How hyperhive puts mail before a model: a line about it, then the sender's words, each line quoted.
+_HEADER: Final = re.compile(r"(?:message|notice) (\d+) from ([a-z0-9-]+), [0-9: -]+ UTC.*:")
+_QUOTE: Final = "|"
+_WHO: Final = r"You are the agent `([a-z0-9-]+)`"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message of the agent's mail."""
+
+    number: int
+    sender: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that the model called; without a result it still runs."""
+
+    tool: str
+    input: Json
+    result: ToolResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All mail so far, and the calls since the newest of it."""
+
+    me: str | None
+    letters: tuple[Letter, ...]
+    calls: tuple[Call, ...]
+
+    @property
+    def failed(self) -> Call | None:
+        """The first call that went wrong."""
+        return next((call for call in self.calls if call.result is not None and call.result.is_error), None)
+
+    def newest(self, sender: str | None = None) -> Letter | None:
+        """The newest letter, of that sender if one is named."""
+        return next((letter for letter in reversed(self.letters) if sender in (None, letter.sender)), None)
+
+    def result(self, tool: str, **input: object) -> str | None:
+        """What the newest call of that tool gave back, of one with these arguments if some are named."""
+        for call in reversed(self.calls):
+            if call.tool == tool and call.result is not None and input.items() <= call.input.items():
+                return call.result.text
+        return None
+
+
+def read(request: Request) -> Conversation:
+    """Read the conversation out of a question."""
+    letters: list[Letter] = []
+    calls: dict[str, Call] = {}
+    results = {result.tool_use_id: result for result in request.all_results}
+    for message in request.messages:
+        for block in _blocks(message):
+            match message.get("role"), block.get("type"):
+                case "user", "text":
+                    found = list(letters_in(str(block.get("text", ""))))
+                    if found:
+                        letters += found
+                        calls.clear()
+                case "assistant", "tool_use":
+                    name = str(block.get("id"))
+                    input = block.get("input")
+                    calls[name] = Call(str(block.get("name")), input if isinstance(input, dict) else {}, results.get(name))
+                case _:
+                    pass
+    return Conversation(request.find(_WHO), tuple(letters), tuple(calls.values()))
+
+
+def letters_in(text: str) -> Iterator[Letter]:
+    """The letters of a prompt, in order."""
+    header: re.Match[str] | None = None
+    body: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if header is not None and line.startswith(_QUOTE):
+            body.append(line[len(_QUOTE) :].removeprefix(" "))
+            continue
+        if header is not None:
+            yield Letter(int(header[1]), header[2], "\n".join(body))
+        header, body = _HEADER.fullmatch(line), []
+
+
+def _blocks(message: Json) -> list[Json]:
+    content = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []

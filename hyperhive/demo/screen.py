@@ -1,0 +1,135 @@
+"""How the demo looks: drawn on a terminal, plain in a pipe, readable in 60 columns."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from hyperhive.core.agent_config import OWN_SERVER
+from hyperhive.core.model import Event, EventKind, clean
+
+_STEP: Final = 4
+_SAID: Final = 10
+_WIDEST: Final = 88
+# The most lines of one tool's output that are shown.
+_OUTPUT: Final = 6
+_SEND: Final = f"mcp__{OWN_SERVER}__send"
+
+
+class Screen:
+    """Standard output, in the demo's own look."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._tools: dict[str, str] = {}
+        unicode = self._console.encoding.lower().startswith("utf")
+        self._good, self._bad, self._gutter, self._arrow = ("✓", "✗", "│ ", "→") if unicode else ("ok", "FAILED", "| ", "->")
+
+    def title(self, text: str) -> None:
+        """Begin."""
+        self._console.print(Text(text, "bold"))
+
+    def say(self, text: str, *, indent: int = 0) -> None:
+        """A paragraph."""
+        self._put("", Text(text), indent=indent)
+
+    def gap(self) -> None:
+        """An empty line."""
+        self._console.print()
+
+    def step(self, number: int, title: str) -> None:
+        """Begin a step."""
+        self.gap()
+        self._put(f"{number:2}  ", Text(title, "bold"), style="bold cyan")
+
+    def command(self, words: Sequence[str], *, shown: str | None = None, indent: int = _STEP) -> None:
+        """What a person types; a terminal may break it, so that it can still be copied."""
+        text = clean(shown if shown is not None else shlex.join(words))
+        self._console.print(Text.assemble(" " * indent, ("$ ", "dim"), (text, "bold")), soft_wrap=True)
+
+    def output(self, text: str) -> None:
+        """What a command printed."""
+        for line in text.splitlines():
+            self._put(self._gutter, Text(clean(line)), indent=_STEP, style="dim")
+
+    def check(self, text: str, seconds: float | None = None) -> None:
+        """Something that was to be so is so."""
+        took = "" if seconds is None else f"  {seconds:.1f} s"
+        self._put(f"{self._good} ", Text.assemble(clean(text), (took, "dim")), indent=_STEP, style="bold green")
+
+    def fail(self, text: str) -> None:
+        """Something that was to be so is not."""
+        self._put(f"{self._bad} ", Text(clean(text), "red"), indent=_STEP, style="bold red")
+
+    def event(self, event: Event) -> None:
+        """What an agent has just done."""
+        first = True
+        for text, quoted in self._told(event):
+            who = f"{event.agent:<{_SAID - _STEP}}" if first else " " * (_SAID - _STEP)
+            self._put(who + (self._gutter if quoted else ""), text, indent=_STEP, style="dim" if quoted else "magenta")
+            first = False
+
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """Say what is waited for, as long as it is; only on a terminal that can take it back."""
+        if not self._console.is_interactive or os.environ.get("TERM") == "dumb":
+            return nullcontext()
+        return self._console.status(Text(f"waiting: {what}", "dim", no_wrap=True, overflow="ellipsis"), spinner="line")
+
+    def _told(self, event: Event) -> Iterator[tuple[Text, bool]]:
+        """An event's lines, and whether they are an agent's or a program's own words."""
+        data = event.data
+        match event.kind:
+            case EventKind.PROMPT:
+                numbers = [str(number) for number in data.get("messages", [])]
+                yield Text(f"reads message {', '.join(numbers)}"), False
+            case EventKind.TEXT:
+                yield from self._quote(str(data.get("text", "")), "italic")
+            case EventKind.TOOL:
+                self._tools[str(data.get("id"))] = str(data.get("name"))
+                yield from self._tool(str(data.get("name")), data.get("input"))
+            case EventKind.RESULT:
+                if data.get("is_error"):
+                    yield from self._quote(str(data.get("text", "")), "red")
+                elif self._tools.get(str(data.get("id"))) in ("Bash", f"mcp__{OWN_SERVER}__agents"):
+                    yield from self._quote(str(data.get("text", "")), "")
+            case EventKind.TURN:
+                error = f": {data['error']}" if data.get("error") else ""
+                yield Text(clean(f"turn {data.get('turn')} ended {data.get('outcome')}{error}"), "dim"), False
+            case EventKind.NOTE:
+                yield Text(clean(str(data.get("text"))), "yellow"), False
+            case EventKind.STATE:
+                pass
+
+    def _tool(self, name: str, given: Any) -> Iterator[tuple[Text, bool]]:
+        fields = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+        short = name.removeprefix(f"mcp__{OWN_SERVER}__")
+        if name == _SEND:
+            yield Text.assemble((short, "bold"), clean(f" {self._arrow} {fields.get('to', '')}")), False
+            yield from self._quote(fields.get("body", ""), "")
+        elif name in ("Edit", "Write"):
+            old, new = fields.get("old_string", "").splitlines(), fields.get("new_string", fields.get("content", "")).splitlines()
+            change = f" · -{len(old)} +{len(new)}" if self._arrow == "→" else f" -{len(old)} +{len(new)}"
+            yield Text.assemble((name, "bold"), clean(f" {fields.get('file_path', '')}{change}")), False
+            yield from ((Text(clean(f"- {line}"), "red"), True) for line in old[:_OUTPUT])
+            yield from ((Text(clean(f"+ {line}"), "green"), True) for line in new[:_OUTPUT])
+        else:
+            what = fields.get("command") or fields.get("file_path") or ", ".join(fields.values())
+            yield Text.assemble((short, "bold"), clean(f" {what}".rstrip().replace("\n", " "))), False
+
+    def _quote(self, text: str, style: str) -> Iterator[tuple[Text, bool]]:
+        lines = clean(text).strip().splitlines()
+        yield from ((Text(line, style), True) for line in lines[:_OUTPUT])
+        if len(lines) > _OUTPUT:
+            yield Text(f"({len(lines) - _OUTPUT} more lines)", "dim"), True
+
+    def _put(self, before: str, text: Text, *, indent: int = 0, style: str = "") -> None:
+        """Print a paragraph behind a mark, its further lines below its first."""
+        room = min(self._console.width, _WIDEST) - indent - len(before)
+        for number, line in enumerate(text.wrap(self._console, max(room, 16), tab_size=4) or [Text()]):
+            line.rstrip()
+            mark = before if number == 0 or before.endswith(self._gutter) else " " * len(before)
+            self._console.print(Text.assemble(" " * indent, (mark, style), line), soft_wrap=True)

@@ -1,0 +1,177 @@
+"""A command in a container has a terminal where the operator has one, and pipes where there is none."""
+
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+
+from tests.runtimes import boxes
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.box
+kinds = pytest.mark.parametrize("kind", [*([pytest.param("own-user")] if boxes.IS_ROOT else ["ordinary"]), "host"])
+
+# What a command of the shell does, in a process of its own.
+RUN = """
+import sys
+from tests.runtimes import boxes
+from hyperhive.core.terminal import run_in_box
+box = boxes.make(sys.argv[1])
+sys.exit(run_in_box(box.runtime, box.place, sys.argv[2:], box.env(GREETING="hello")))
+"""
+
+SHOW_SIZES = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])
+print("ready", flush=True)
+while signal.sigwait([signal.SIGWINCH]):
+    size = os.get_terminal_size(0)
+    print(size.lines, size.columns, flush=True)
+"""
+
+
+class Screen:
+    """A terminal with a program on it."""
+
+    def __init__(self, *words: str) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execv(words[0], words)
+        self.shown = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read until the program has shown this; fail after half a minute."""
+        until = time.monotonic() + 30
+        while text not in self.shown:
+            ready, _, _ = select.select([self.fd], [], [], max(0, until - time.monotonic()))
+            assert ready, f"waited in vain for {text!r} in {self.shown!r}"
+            try:
+                data = os.read(self.fd, 4096)
+            except OSError:
+                data = b""
+            assert data, f"ended before {text!r}: {self.shown!r}"
+            self.shown += data.decode()
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def size(self, rows: int, columns: int) -> None:
+        ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def end(self) -> int:
+        """Read the rest, and give the exit code."""
+        while True:
+            try:
+                data = os.read(self.fd, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            self.shown += data.decode()
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.pid = 0
+        return code
+
+    def close(self) -> None:
+        os.close(self.fd)
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def screens() -> Iterator[list[Screen]]:
+    opened: list[Screen] = []
+    yield opened
+    for screen in opened:
+        screen.close()
+
+
+def show(screens: list[Screen], kind: str, *command: str, after: str = "") -> Screen:
+    """Run a command in a container on a new terminal; `after` is a shell command to run there when it has ended."""
+    words = [sys.executable, "-c", RUN, kind, *command]
+    if after:
+        words = ["/bin/sh", "-c", f'"$@"; code=$?; {after}; exit $code', "sh", *words]
+    screen = Screen(*words)
+    screens.append(screen)
+    return screen
+
+
+@kinds
+def test_on_a_terminal_it_has_a_terminal(kind: str, screens: list[Screen]) -> None:
+    screen = show(screens, kind, "bash", "-c", "test -t 0 && test -t 1 && echo $GREETING >/dev/tty; exit 7")
+    assert screen.end() == 7
+    assert screen.shown == "hello\r\n"
+
+
+@kinds
+def test_keys_and_signals_reach_it_and_the_terminal_is_as_before(kind: str, screens: list[Screen]) -> None:
+    screen = show(
+        screens, kind, "bash", "-c", "trap 'echo caught' INT; echo ready; while ! read -r line; do :; done; echo got $line",
+        after="stty -a",
+    )  # fmt: skip
+    screen.wait_for("ready")
+    screen.type("\x03")
+    screen.wait_for("caught")
+    screen.type("abc\n")
+    screen.wait_for("got abc")
+    assert screen.end() == 0
+    modes = screen.shown.rpartition("got abc")[2].split()
+    assert {"icanon", "echo", "isig", "opost"} <= set(modes)
+
+
+@kinds
+def test_job_control_works(kind: str, screens: list[Screen]) -> None:
+    screen = show(screens, kind, "bash", "--norc", "-i")
+    screen.type("sh -c 'echo in $((6 * 7)); exec sleep 1000'\n")
+    screen.wait_for("in 42")
+    screen.type("\x1a")
+    screen.wait_for("Stopped")
+    screen.type("kill -KILL %1; wait; exit 4\n")
+    assert screen.end() == 4
+
+
+@kinds
+def test_its_size_follows_the_terminals(kind: str, screens: list[Screen]) -> None:
+    screen = show(screens, kind, "python3", "-c", SHOW_SIZES)
+    screen.wait_for("ready")
+    screen.size(41, 97)
+    screen.wait_for("41 97")
+    screen.size(33, 55)
+    screen.wait_for("33 55")
+
+
+@kinds
+def test_a_signal_ends_it_and_the_terminal_is_as_before(kind: str, screens: list[Screen]) -> None:
+    screen = show(screens, kind, "bash", "-c", "echo ready; sleep 1000", after="stty -a")
+    screen.wait_for("ready")
+    children = Path(f"/proc/{screen.pid}/task/{screen.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGTERM)
+    assert screen.end() == 128 + signal.SIGTERM
+    assert {"icanon", "echo", "isig", "opost"} <= set(screen.shown.split())
+
+
+@kinds
+@pytest.mark.parametrize(("script", "code"), [("kill -9 $$", 137), ("exit 3", 3)])
+def test_the_exit_code_passes_on_a_terminal(kind: str, screens: list[Screen], script: str, code: int) -> None:
+    assert show(screens, kind, "sh", "-c", script).end() == code
+
+
+@kinds
+def test_without_a_terminal_pipes_pass_through(kind: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, kind, "sh", "-c", "test -t 0 || cat; echo to-err >&2; exit 5"],
+        cwd=ROOT, input="a\x03b\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr, done.returncode) == ("a\x03b\n", "to-err\n", 5)
