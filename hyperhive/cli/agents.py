@@ -63,7 +63,7 @@ def spawn(
     if role is not None and role_file is not None:
         raise Invalid("a role comes from --role or from --role-file, not both", hint="leave one out")
     told = role if role_file is None else _read(role_file)
-    asked = any([told, model, mounts, env, network])
+    asked = (told, model, network) != (None, None, None) or bool(mounts or env)
     config = AgentConfig(
         role=told or "",
         model=model,

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import agent_config, doorbell, eligibility, folders, messages, operations, turns
+from hyperhive.core import agent_config, doorbell, eligibility, folders, messages, operations, process, turns
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, write_build
 from hyperhive.core.config import UID_RANGE
@@ -83,7 +83,7 @@ def spawn(
                 hint=f"leave --user out, or `hyperhive purge {name}` first",
             )
         use = config or (config_of(hive, name, kept.deployed)[0] if kept is not None else AgentConfig())
-        uid = kept_uid if kept_uid is not None else _new_uid(hive, user)
+        uid = kept_uid if kept_uid is not None or not chosen.separates_users else _new_uid(hive, user)
         owner, group = identity(uid, user or kept_user)
         folders.prepare(hive, name, uid=owner, gid=group)
         place = folders.place(hive, name, uid=owner, gid=group, program=None, config=use)
@@ -434,6 +434,8 @@ def _harness_ended(hive: Hive, name: AgentName) -> Lock:
         if time.monotonic() > deadline:
             raise Expired(f"the harness of {name} does not end ({holder(harness_lock(hive, name))})", hint="hyperhive doctor")
         time.sleep(LOOK)
+    # A container ends with its harness; what runs without one is found by its mark.
+    process.end_marked(process.BOX, str(hive.paths.agent(name)))
     return lock
 
 

@@ -1,5 +1,6 @@
 """The hosts that an agent without a network may still reach: its model API, with what renews its login."""
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,15 @@ class ApiHost(msgspec.Struct, frozen=True):
     host: str
     port: int
     is_secure: bool
+
+    @property
+    def tls_name(self) -> str | None:
+        """What a TLS client calls it: no name for a bare address (RFC 6066, 3)."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return self.host
+        return None
 
 
 API: Final = ApiHost("api.anthropic.com", 443, True)

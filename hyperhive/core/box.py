@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -15,9 +14,6 @@ from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Flavor
 from hyperhive.core.runtimes import Inside, Place, Runtime, runtime_named
-
-# Marks every process of an agent's CLI, so that one that outlived its harness is found.
-MARK: Final = "HYPERHIVE_BOX"
 
 
 class Box(msgspec.Struct, frozen=True):

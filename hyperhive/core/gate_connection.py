@@ -79,14 +79,18 @@ class Connection:
         )
         return ((self.client, client), (self.host, host))
 
+    def is_over(self) -> bool:
+        """Both sockets are to be closed."""
+        return self.stage is Stage.OVER
+
     def happened(self, sock: socket.socket, events: int) -> None:
         """Act on what a socket is ready for."""
-        if self.stage is Stage.OVER:
+        if self.is_over():
             return
         try:
             if events & EVENT_READ:
                 self._hear(sock)
-            if events & EVENT_WRITE and self.stage is not Stage.OVER:
+            if events & EVENT_WRITE and not self.is_over():
                 self._carry(sock)
         except OSError:
             if sock is self.host:
@@ -195,8 +199,8 @@ class Connection:
             return
         if hello is None:
             return
-        if hello.name not in (self._target.host, None) or hello.is_veiled:
-            self._tell(f"refused: {hello.name or 'a hidden host'} in a tunnel to {self._target.host}")
+        if hello.name != self._target.tls_name or hello.is_veiled:
+            self._tell(f"refused: TLS to {hello.name or 'no name'} in a tunnel to {self._target.host}")
             self.stage = Stage.OVER
             return
         self._wait(Stage.OPEN, SILENT_MOST)

@@ -29,6 +29,8 @@ CLOSE_MOST: Final = 2.0
 # How often the truth is looked at without a wake: with the hub, and without it, in seconds.
 TICK: Final = 30.0
 TICK_ALONE: Final = 1.0
+# A background task that ended makes the CLI begin a turn by itself, within so many seconds.
+SETTLE: Final = 3.0
 # How long a harness waits for a hub before it gives up, in seconds.
 HUB_MOST: Final = 10.0
 
@@ -108,6 +110,7 @@ class Harness:
         self._woken = True
         self._next_look = 0.0
         self._last_turn_at: float | None = None
+        self._settle_until = 0.0
         self._selector = selectors.DefaultSelector()
         self._signals, self._signalled = socket.socketpair()
         self._events: EventLog
@@ -120,7 +123,7 @@ class Harness:
         self._events = EventLog(self._hive.paths, self._name)
         try:
             if earlier:
-                process.end_marked(box.MARK, str(self._hive.paths.agent(self._name)))
+                process.end_marked(process.BOX, str(self._hive.paths.agent(self._name)))
             self._epoch = turns.begin_epoch(self._hive, self._name)
             self._remember_events()
             self._log(f"epoch {self._epoch} begins")
@@ -211,7 +214,7 @@ class Harness:
             return False
         turn_limit = self._box.config.limits.turn_minutes * 60 if self._box else 0.0
         stay = turn_limit if self._tasks else 0.0 if self._others_wait else self._hive.settings.linger_seconds
-        deadline = self._last_turn_at + stay
+        deadline = max(self._last_turn_at + stay, self._settle_until)
         if time.monotonic() >= deadline:
             return False
         self._pump(deadline)
@@ -282,7 +285,7 @@ class Harness:
         try:
             self._cli = CliProcess(
                 prepared.words([*prepared.program, *words]),
-                {**prepared.env, box.MARK: prepared.mark},
+                {**prepared.env, process.BOX: prepared.mark},
                 conversation=conversation,
                 log=self._log,
             )
@@ -500,6 +503,7 @@ class Harness:
                 self._on_init(line)
             case "system" if line.get("subtype") == "background_tasks_changed":
                 tasks = line.get("tasks")
+                self._settle_until = time.monotonic() + SETTLE
                 self._tasks = (
                     {str(task.get("task_id")) for task in tasks if isinstance(task, dict)} if isinstance(tasks, list) else set()
                 )

@@ -21,6 +21,8 @@ Process: TypeAlias = subprocess.Popen[bytes]
 PIPE: Final = subprocess.PIPE
 DEVNULL: Final = subprocess.DEVNULL
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Marks every process of an agent's CLI with the agent's folder, so that one that outlived its harness is found.
+BOX: Final = "HYPERHIVE_BOX"
 # Tells a process of hyperhive's own which one started it.
 PARENT: Final = "HYPERHIVE_PARENT"
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h

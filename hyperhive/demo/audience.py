@@ -53,11 +53,11 @@ class Audience:
                 now = time.monotonic()
                 busy = now if worked else busy
                 if not self._stage.is_up:
-                    raise Missed(f"{what}: the hive has ended")
+                    raise Missed(f"waited until {what}: the hive has ended")
                 if now - busy > self._quiet:
-                    raise Missed(f"{what}: nobody works, and nothing waits any more")
+                    raise Missed(f"waited until {what}: nobody works, and nothing waits any more")
                 if now - began > self._patience:
-                    raise Missed(f"{what}: it did not happen within {self._patience:g} seconds")
+                    raise Missed(f"waited until {what}: it did not happen within {self._patience:g} seconds")
                 self._check_held(self._patience - (now - began))
                 watch.wait(_LOOK)
 

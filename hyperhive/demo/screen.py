@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
@@ -11,6 +13,7 @@ from rich.text import Text
 
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.model import Event, EventKind, clean
+from hyperhive.demo.conversation import letters_in
 
 _STEP: Final = 4
 _SAID: Final = 10
@@ -24,7 +27,15 @@ class Screen:
     """Standard output, in the demo's own look."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        self._console = Console(
+            highlight=False,
+            markup=False,
+            emoji=False,
+            force_terminal=False if plain else None,
+            color_system=None if plain else "auto",
+            width=shutil.get_terminal_size().columns if plain else None,
+        )
         self._tools: dict[str, str] = {}
         unicode = self._console.encoding.lower().startswith("utf")
         self._good, self._bad, self._gutter, self._arrow = ("✓", "✗", "│ ", "→") if unicode else ("ok", "FAILED", "| ", "->")
@@ -54,11 +65,12 @@ class Screen:
     def output(self, text: str) -> None:
         """What a command printed."""
         for line in text.splitlines():
-            self._put(self._gutter, Text(clean(line)), indent=_STEP, style="dim")
+            quoted = line.startswith("│ ")
+            self._put(self._gutter * (1 + quoted), Text(clean(line.removeprefix("│ "))), indent=_STEP, style="dim")
 
     def check(self, text: str, seconds: float | None = None) -> None:
         """Something that was to be so is so."""
-        took = "" if seconds is None else f"  {seconds:.1f} s"
+        took = "" if seconds is None or seconds < 0.05 else f"  {seconds:.1f} s"
         self._put(f"{self._good} ", Text.assemble(clean(text), (took, "dim")), indent=_STEP, style="bold green")
 
     def fail(self, text: str) -> None:
@@ -75,7 +87,7 @@ class Screen:
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         """Say what is waited for, as long as it is; only on a terminal that can take it back."""
-        if not self._console.is_interactive or os.environ.get("TERM") == "dumb":
+        if not self._console.is_interactive:
             return nullcontext()
         return self._console.status(Text(f"waiting: {what}", "dim", no_wrap=True, overflow="ellipsis"), spinner="line")
 
@@ -84,8 +96,8 @@ class Screen:
         data = event.data
         match event.kind:
             case EventKind.PROMPT:
-                numbers = [str(number) for number in data.get("messages", [])]
-                yield Text(f"reads message {', '.join(numbers)}"), False
+                for letter in letters_in(str(data.get("text", ""))):
+                    yield Text(f"reads message {letter.number} from {letter.sender}"), False
             case EventKind.TEXT:
                 yield from self._quote(str(data.get("text", "")), "italic")
             case EventKind.TOOL:
@@ -129,7 +141,9 @@ class Screen:
     def _put(self, before: str, text: Text, *, indent: int = 0, style: str = "") -> None:
         """Print a paragraph behind a mark, its further lines below its first."""
         room = min(self._console.width, _WIDEST) - indent - len(before)
-        for number, line in enumerate(text.wrap(self._console, max(room, 16), tab_size=4) or [Text()]):
+        gutter = before[before.find(self._gutter) :] if self._gutter in before else ""
+        mark = before
+        for line in text.wrap(self._console, max(room, 16), tab_size=4) or [Text()]:
             line.rstrip()
-            mark = before if number == 0 or before.endswith(self._gutter) else " " * len(before)
             self._console.print(Text.assemble(" " * indent, (mark, style), line), soft_wrap=True)
+            mark = " " * (len(before) - len(gutter)) + gutter

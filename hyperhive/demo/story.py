@@ -32,8 +32,8 @@ PRINTS: Final = "Hello, world!"
 # Says which container it runs in: its name, and the kernel's number of its view of the files.
 WHERE: Final = "uname -n; readlink /proc/self/ns/mnt"
 TASK: Final = (
-    f"Ask {ADA} to correct the spelling of the greeting in her {FILE}, to run it, and to tell you what it prints. "
-    f"Then tell me. Each of you also runs `{WHERE}` once, in one Bash call."
+    f"Ask {ADA} to correct the spelling in her {FILE} and to run it, then tell me what it prints. "
+    f"Both of you: run `{WHERE}` once, as one command."
 )
 _PLACE: Final = re.compile(r"^([a-z0-9-]+)\n(mnt:\[\d+\])$", re.MULTILINE)
 # The most seconds that one step may take, and how long nobody may do anything: with the script, with a real model.
@@ -54,7 +54,11 @@ def run(live: bool = False, *, keep: bool = False, brain: Brain = script.play, p
     with _signals_end_it(), ExitStack() as stack:
         claude = _real_model() if live else _scripted_model(stack.enter_context(ModelApi(brain)))
         stage = stack.enter_context(Stage(claude, keep=keep))
-        return Story(stage, screen, live=live, keep=keep, patience=patience or (PATIENCE_LIVE if live else PATIENCE)).tell()
+        try:
+            return Story(stage, screen, live=live, keep=keep, patience=patience or (PATIENCE_LIVE if live else PATIENCE)).tell()
+        except KeyboardInterrupt:
+            screen.fail("interrupted: the hive ends")
+            raise
 
 
 class Story:
@@ -97,7 +101,7 @@ class Story:
 
     def _introduce(self) -> None:
         model = (
-            "The model is a real one, with your login: it costs what it costs."
+            "Their model is a real one, with your login; what it costs is shown at the end."
             if self._live
             else "Only their model is scripted, by a small server on this machine: no account, no internet, no costs. "
             "Everything else is real: the agent program claude, the containers, the mail, the hive."
@@ -112,7 +116,7 @@ class Story:
         self._screen.command(["hyperhive", "up"])
         self._stage.up()
         paths = self._stage.hive.paths
-        self._audience.until(lambda: is_held(paths.lock("hub")) and paths.hub_socket.exists() or None, what="the hub listens")
+        self._audience.until(lambda: (is_held(paths.lock("hub")) and paths.hub_socket.exists()) or None, what="the hub listens")
         self._check("the hub listens")
 
     def _make_agents(self) -> None:
@@ -212,7 +216,7 @@ class Story:
 
     def _end_hive(self) -> None:
         self._begin("The hive ends")
-        self._screen.command([], shown="Ctrl-C in the terminal of `hyperhive up`")
+        self._screen.say("As Ctrl-C does in the terminal of `hyperhive up`.", indent=4)
         killed = self._stage.end()
         self._expect(not killed, f"{killed} processes did not end by themselves")
         self._check("nothing of it runs any more")
@@ -268,10 +272,10 @@ class Story:
         return any(Path(FILE).name in str(given) for given in calls)
 
     def _log_in(self, name: AgentName) -> None:
-        token = _token()
-        if token is not None:
-            self._screen.command([], shown=f"hyperhive login {name} --token")
-            self._screen.output(self._stage.run(["login", name, "--token"], stdin=token).rstrip())
+        variable = _token_variable()
+        if variable is not None:
+            self._screen.command([], shown=f'echo "${variable}" | hyperhive login {name} --token')
+            self._screen.output(self._stage.run(["login", name, "--token"], stdin=os.environ[variable]).rstrip())
         else:
             self._screen.command(["hyperhive", "login", name])
             self._stage.attach(["login", name])
@@ -285,6 +289,8 @@ class Story:
             self._screen.output(error.output.rstrip())
         if isinstance(error, HyperhiveError) and error.hint:
             self._screen.say(f"hint: {error.hint}", indent=4)
+        if self._keep:
+            self._screen.say(f"{self._stage.home} stays.", indent=4)
         for name, lines in self._stage.logs():
             self._screen.gap()
             self._screen.say(f"the end of {name}:", indent=4)
@@ -302,7 +308,7 @@ def _scripted_model(api: ModelApi) -> Mapping[str, str]:
 
 
 def _real_model() -> Mapping[str, str]:
-    if _token() is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if _token_variable() is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Unavailable(
             "a real model needs your login, and there is no terminal to ask for it",
             hint="ANTHROPIC_API_KEY=… hyperhive demo --live, or CLAUDE_CODE_OAUTH_TOKEN=…",
@@ -311,8 +317,9 @@ def _real_model() -> Mapping[str, str]:
     return {key: os.environ[key] for key in ("ANTHROPIC_BASE_URL",) if os.environ.get(key)}
 
 
-def _token() -> str | None:
-    return os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("CLAUDE_CODE_OAUTH_TOKEN") or None
+def _token_variable() -> str | None:
+    """The variable that holds the operator's own login, if there is one."""
+    return next((name for name in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN") if os.environ.get(name)), None)
 
 
 @contextmanager
@@ -322,7 +329,8 @@ def _signals_end_it() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = (number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN)
+    before = {number: signal.signal(number, leave) for number in heard}
     try:
         yield
     finally:

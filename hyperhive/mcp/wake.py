@@ -7,10 +7,8 @@ from typing import Final, Protocol
 import anyio
 
 from hyperhive.core.hive import Hive
+from hyperhive.core.hub_link import OTHERS_WAIT
 
-# What the hub says down a child's pipe. Any byte means: look at your mail.
-MAIL: Final = b"m"
-OTHERS_WAIT: Final = b"o"
 # So long the word holds that others wait for a place: the hub repeats it every 30 seconds while it is so.
 OTHERS_HOLD: Final = 60.0
 

@@ -49,11 +49,12 @@ class Screen:
             os.chdir(ROOT)
             os.execv(words[0], words)
         self.shown = ""
+        self._looked = 0
 
     def wait_for(self, text: str) -> None:
-        """Read until the program has shown this; fail after half a minute."""
+        """Read until the program has shown this, after what was waited for before; fail after half a minute."""
         until = time.monotonic() + 30
-        while text not in self.shown:
+        while (at := self.shown.find(text, self._looked)) < 0:
             ready, _, _ = select.select([self.fd], [], [], max(0, until - time.monotonic()))
             assert ready, f"waited in vain for {text!r} in {self.shown!r}"
             try:
@@ -62,6 +63,7 @@ class Screen:
                 data = b""
             assert data, f"ended before {text!r}: {self.shown!r}"
             self.shown += data.decode()
+        self._looked = at + len(text)
 
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
@@ -133,12 +135,14 @@ def test_keys_and_signals_reach_it_and_the_terminal_is_as_before(kind: str, scre
 
 @kinds
 def test_job_control_works(kind: str, screens: list[Screen]) -> None:
-    screen = show(screens, kind, "bash", "--norc", "-i")
+    screen = show(screens, kind, "env", "PS1=what now? ", "bash", "--norc", "--noediting", "-i")
+    screen.wait_for("what now? ")
     screen.type("sh -c 'echo in $((6 * 7)); exec sleep 1000'\n")
     screen.wait_for("in 42")
     screen.type("\x1a")
     screen.wait_for("Stopped")
-    screen.type("kill -KILL %1; wait; exit 4\n")
+    screen.wait_for("what now? ")
+    screen.type("kill -KILL %1; wait %1; exit 4\n")
     assert screen.end() == 4
 
 

@@ -79,6 +79,11 @@ class Runtime(Protocol):
         """A sentence about what keeps an agent in, for `doctor`."""
         ...
 
+    @property
+    def separates_users(self) -> bool:
+        """As root, each agent has a user of its own in it."""
+        ...
+
     def inside(self, place: Place) -> Inside:
         """Where the agent finds its things."""
         ...

@@ -38,6 +38,7 @@ class Bubblewrap:
     """Namespaces of its own for mounts, processes, users, IPC, host name and, if asked for, the network."""
 
     name: Final = "bubblewrap"
+    separates_users: Final = True
 
     def __init__(self, *, root: Path = Path("/")) -> None:
         self._root = root

@@ -1,6 +1,7 @@
 """Joins a port on the container's loopback to a unix socket, beside the program that it becomes."""
 
 # It runs alone in containers without socat, on whatever Python is there: only what every Python 3 brings.
+import contextlib
 import os
 import socket
 import sys
@@ -20,10 +21,8 @@ def pump(source: socket.socket, target: socket.socket) -> None:
     except OSError:
         pass
     for end, way in ((source, socket.SHUT_RD), (target, socket.SHUT_WR)):
-        try:
+        with contextlib.suppress(OSError):
             end.shutdown(way)
-        except OSError:
-            pass
 
 
 def join(client: socket.socket, path: str, places: threading.Semaphore) -> None:

@@ -20,6 +20,7 @@ class Host:
     """The agent is an ordinary program of this machine."""
 
     name: Final = "host"
+    separates_users: Final = False
     isolation: Final = "none: an agent can read and change whatever this user can"
 
     def inside(self, place: Place) -> Inside:
