@@ -168,7 +168,7 @@ def _show(hive: Hive, one: Message, *, most: int | None = None) -> None:
         (state, _COLOURS.get(one.state, "dim")),
     )
     if one.reason and one.state.is_final:
-        screen.line(screen.cut(f"   because: {one.reason}"))
+        screen.line("   " + screen.cut(f"because: {one.reason}", used=3))
     if most != 0:
         screen.quote(one.body, most=most)
 

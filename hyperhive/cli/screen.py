@@ -63,8 +63,8 @@ def quote(text: str, *, style: str = "", most: int | None = None) -> None:
 
 
 def cut(text: str, *, used: int = 0) -> str:
-    """The text as one line that fits beside `used` columns."""
-    return fit(one_line(text), (width() or PIPE_WIDTH) - used)
+    """The text as one line without gaps that fits beside `used` columns."""
+    return fit(" ".join(one_line(text).split()), (width() or PIPE_WIDTH) - used)
 
 
 def fit(text: str, columns: int) -> str:

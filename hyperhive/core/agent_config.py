@@ -1,6 +1,7 @@
 """What an agent was given: its role, tools, network, mounts, limits."""
 
-from typing import Final
+import re
+from typing import Annotated, Final
 
 import msgspec
 
@@ -22,6 +23,7 @@ DEFAULT_TOOLS: Final = (
 # Mounts go below these only: elsewhere they could hide what the container is made of.
 MOUNT_TARGETS: Final = ("/workspace/", "/mnt/", "/srv/", "/opt/")
 OWN_SERVER: Final = "hyperhive"
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/@_\[\]-]{0,99}")
 
 
 class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,8 +36,8 @@ class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AgentLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an agent may use: `tasks` are processes and threads."""
 
-    tasks: int = 512
-    turn_minutes: float = 120.0
+    tasks: Annotated[int, msgspec.Meta(ge=1)] = 512
+    turn_minutes: Annotated[float, msgspec.Meta(gt=0, le=10_080)] = 120.0
 
 
 class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,9 +110,31 @@ def check_env(env: dict[str, str]) -> None:
             raise Invalid(f"{key} is set by hyperhive itself", hint="choose another variable")
 
 
+def check_model(model: str | None) -> None:
+    """Refuse what cannot be a model's name. Raises `Invalid`."""
+    if model is not None and not _MODEL.fullmatch(model):
+        raise Invalid(f"{model!a} cannot be a model's name", hint="opus, sonnet, haiku, or a full name such as claude-sonnet-5-5")
+
+
 def encode(config: AgentConfig) -> bytes:
-    """The text of `agent.json`."""
-    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+    """The text of `agent.json`. Raises `Invalid` for what is no text."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+    except UnicodeEncodeError as error:
+        raise Invalid(f"{ascii(error.object[error.start : error.end])} in the configuration is no text", hint="UTF-8") from None
+
+
+def parse(data: bytes) -> AgentConfig:
+    """Read `agent.json`. Raises `Invalid` for what is damaged in it."""
+    try:
+        config = msgspec.json.decode(data, type=AgentConfig)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(f"agent.json is damaged: {error}") from None
+    for mount in config.mounts:
+        check_mount(mount)
+    check_env(config.env)
+    check_model(config.model)
+    return config
 
 
 def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
@@ -119,11 +143,8 @@ def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
     What is damaged means the defaults without extra servers, writing only to the operator: never a dead agent.
     """
     try:
-        config = msgspec.json.decode(data, type=AgentConfig)
-        for mount in config.mounts:
-            check_mount(mount)
-        check_env(config.env)
-    except (msgspec.DecodeError, HyperhiveError) as error:
+        config = parse(data)
+    except HyperhiveError as error:
         return AgentConfig(send_to=(OPERATOR,)), [f"its configuration is damaged and not used: {error}"]
     if OWN_SERVER in config.mcp_servers:
         others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}

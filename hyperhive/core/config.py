@@ -3,17 +3,21 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from hyperhive.core.errors import Invalid, Unavailable
 
 S = TypeVar("S", bound=msgspec.Struct)
+Count = Annotated[int, msgspec.Meta(ge=1)]
+# A week, in seconds: longer is meant as for ever, and what waits for a file must be told a number.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=604_800)]
 
 # Above what systemd hands out for containers, below the signed limit (https://systemd.io/UIDS-GIDS/).
 UID_BASE: Final = 0x7000_0000
 UID_RANGE: Final = 65_536
+UID_MOST: Final = 0x7FFF_FFFF
 # One working agent, the agent CLI included, in bytes.
 MEMORY_FOR_ONE: Final = 500 * 1024 * 1024
 
@@ -28,18 +32,18 @@ class ClaudeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much anybody may send: bytes a message, waiting texts an inbox, texts an agent may send in a minute."""
 
-    message_bytes: int = 65_536
-    inbox: int = 1_000
-    sends_per_minute: int = 120
+    message_bytes: Count = 65_536
+    inbox: Count = 1_000
+    sends_per_minute: Count = 120
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory."""
 
     runtime: str = "auto"
-    max_active: int = 0
-    linger_seconds: float = 120.0
-    uid_base: int = UID_BASE
+    max_active: Annotated[int, msgspec.Meta(ge=0)] = 0
+    linger_seconds: Seconds = 120.0
+    uid_base: Annotated[int, msgspec.Meta(ge=UID_RANGE, le=UID_MOST - UID_RANGE)] = UID_BASE
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()
 
@@ -71,6 +75,8 @@ def parse_toml(text: str, shape: type[S], *, source: str) -> S:
         return convert(tomllib.loads(text), shape, source=source)
     except tomllib.TOMLDecodeError as error:
         raise Invalid(f"{source} is not TOML: {error}", hint=f"edit {source}") from None
+    except RecursionError:
+        raise Invalid(f"{source} is not TOML: its brackets are too deep", hint=f"edit {source}") from None
 
 
 def convert(data: dict[str, Any], shape: type[S], *, source: str) -> S:

@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from peewee import DatabaseError, InterfaceError, OperationalError
+import apsw
+from peewee import PeeweeException
 from playhouse.apsw_ext import APSWDatabase
 
 from hyperhive.core.doorbell import say_changed
@@ -21,12 +23,18 @@ BUSY: Final = 10.0
 
 
 class Store:
-    """The hive's database. Opened when first used; never carried over a fork."""
+    """The hive's database, with a connection for each thread that uses it. Opened when first used; never carried over a fork."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._database: APSWDatabase | None = None
-        self._writing = False
+        self._database = APSWDatabase(
+            str(paths.database),
+            timeout=BUSY,
+            pragmas={"synchronous": "FULL", "foreign_keys": 1, "journal_size_limit": 8 * 1024 * 1024},
+            autoconnect=False,
+        )
+        self._opening = threading.Lock()
+        self._mine = threading.local()
 
     @contextmanager
     def read(self) -> Iterator[None]:
@@ -45,17 +53,12 @@ class Store:
 
         Raises `Unavailable` when the disk is full, fails, or may not be written; then nothing was changed.
         """
-        if self._writing:
-            raise RuntimeError("a writing transaction is open already")
         with self._translated():
             database = self._open()
-            with self._place_in_line():
-                self._writing = True
-                try:
-                    with database.atomic("IMMEDIATE"):
-                        yield
-                finally:
-                    self._writing = False
+            if database.in_transaction():
+                raise RuntimeError("a transaction is open already")
+            with self._place_in_line(), database.atomic("IMMEDIATE"):
+                yield
         say_changed(self._paths)
 
     def version(self) -> int:
@@ -64,10 +67,8 @@ class Store:
             return int(self._open().execute_sql("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        """Close this thread's connection; the next use opens it again."""
+        self._database.close()
 
     def check(self) -> str:
         """SQLite's own word about the file: `ok`, or what is wrong."""
@@ -75,45 +76,62 @@ class Store:
             return str(self._open().execute_sql("PRAGMA integrity_check").fetchone()[0])
 
     def _open(self) -> APSWDatabase:
-        if self._database is None:
-            database = APSWDatabase(
-                str(self._paths.database),
-                timeout=BUSY,
-                pragmas={"synchronous": "FULL", "foreign_keys": 1, "journal_size_limit": 8 * 1024 * 1024},
-            )
-            try:
+        database = self._database
+        if database.is_closed():
+            # One at a time: closing any descriptor of the file drops the locks that the process has on it
+            # (https://sqlite.org/howtocorrupt.html, 2.2), and `_make` opens one.
+            with self._opening:
+                self._make()
                 database.connect()
+                self._mine.pid = os.getpid()
+            try:
                 self._migrate(database)
             except BaseException:
                 database.close()
                 raise
-            self._database = database
-        DATABASE.obj = self._database
-        return self._database
+        elif self._mine.pid != os.getpid():
+            raise RuntimeError("the database was open while its process forked, and must not be used here")
+        DATABASE.obj = database
+        return database
+
+    def _make(self) -> None:
+        """Make the file before SQLite does, for its companions get the mode that it has: readable by nobody else."""
+        try:
+            os.close(os.open(self._paths.database, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def _migrate(self, database: APSWDatabase) -> None:
-        have = int(database.execute_sql("PRAGMA user_version").fetchone()[0])
-        if have == len(STEPS):
+        if self._steps_done(database) == len(STEPS):
             return
+        with self._place_in_line():
+            database.execute_sql("PRAGMA journal_mode = WAL").fetchone()
+            with database.atomic("IMMEDIATE"):
+                # Somebody else may have done it while this process waited in line.
+                have = self._steps_done(database)
+                for number, (name, statements) in enumerate(STEPS[have:], have + 1):
+                    for statement in statements:
+                        database.execute_sql(statement)
+                    now = to_milliseconds(datetime.now(UTC))
+                    database.execute_sql("INSERT INTO migration (name, at) VALUES (?, ?)", (name, now))
+                    database.execute_sql(f"PRAGMA user_version = {number}")
+
+    def _steps_done(self, database: APSWDatabase) -> int:
+        have = int(database.execute_sql("PRAGMA user_version").fetchone()[0])
         if have > len(STEPS):
             raise Unavailable(
                 f"{self._paths.database} was written by a newer hyperhive", hint="install that version, or restore a backup"
             )
-        database.execute_sql("PRAGMA journal_mode = WAL").fetchone()
-        with self._place_in_line(), database.atomic("IMMEDIATE"):
-            # Somebody else may have done it while this process waited in line.
-            have = int(database.execute_sql("PRAGMA user_version").fetchone()[0])
-            for number, (name, statements) in enumerate(STEPS[have:], have + 1):
-                for statement in statements:
-                    database.execute_sql(statement)
-                now = to_milliseconds(datetime.now(UTC))
-                database.execute_sql("INSERT INTO migration (name, at) VALUES (?, ?)", (name, now))
-                database.execute_sql(f"PRAGMA user_version = {number}")
-        os.chmod(self._paths.database, 0o600)
+        return have
 
     @contextmanager
     def _place_in_line(self) -> Iterator[None]:
-        fd = os.open(self._paths.lock("db"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self._paths.lock("db"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -124,14 +142,13 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except HyperhiveError:
-            raise
-        except (OperationalError, DatabaseError, InterfaceError) as error:
+        except (PeeweeException, apsw.Error) as error:
             raise self._explain(error) from error
-        except OSError as error:
-            raise Unavailable(
-                f"{error.filename or self._paths.state} cannot be written: {error.strerror}", hint="hyperhive doctor"
-            ) from error
+
+    def _unwritable(self, error: OSError) -> Unavailable:
+        return Unavailable(
+            f"{error.filename or self._paths.state} cannot be written: {error.strerror}", hint=f"ls -ld {self._paths.state}"
+        )
 
     def _explain(self, error: Exception) -> HyperhiveError:
         """Say in a person's words what SQLite means (https://sqlite.org/rescode.html)."""

@@ -127,6 +127,8 @@ class Harness:
             self._epoch = turns.begin_epoch(self._hive, self._name)
             self._remember_events()
             self._log(f"epoch {self._epoch} begins")
+            if earlier:
+                self._say(EventKind.NOTE, {"text": "the harness before this one died; what it held comes again"})
             self._work()
             turns.end_epoch(self._hive, self._name, epoch=self._epoch)
             self._log(f"epoch {self._epoch} ends")

@@ -50,23 +50,26 @@ def open_hive(environment: "os._Environ[str] | dict[str, str] | None" = None) ->
 
 def make_folders(paths: Paths) -> None:
     """Make the folders of a hive, closed to others but for what agents of other users must walk through."""
-    if paths.locks.is_dir() and paths.wake.is_dir():
-        return
     walked = 0o711 if os.geteuid() == 0 else 0o700
+    # The last is closed as it is made: where all are there, none was left half-made.
+    folders = {
+        paths.state: walked,
+        paths.run: walked,
+        paths.run / "agents": walked,
+        paths.agents: walked,
+        paths.programs: 0o755,
+        paths.log: 0o700,
+        paths.state / "builds": 0o700,
+        paths.locks: 0o700,
+        paths.wake: 0o700,
+    }
+    if all(folder.is_dir() for folder in folders):
+        return
     try:
         paths.config.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for folder, mode in (
-            (paths.state, walked),
-            (paths.run, walked),
-            (paths.run / "agents", walked),
-            (paths.agents, walked),
-            (paths.programs, 0o755),
-            (paths.log, 0o700),
-            (paths.state / "builds", 0o700),
-            (paths.locks, 0o700),
-            (paths.wake, 0o700),
-        ):
-            folder.mkdir(parents=True, exist_ok=True)
+        paths.state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder, mode in folders.items():
+            folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(mode)
     except OSError as error:
         raise Unavailable(

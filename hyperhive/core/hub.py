@@ -27,8 +27,9 @@ from hyperhive.core.tables import AgentRow
 TICK: Final = 30.0
 # How long harnesses may take to end in order when the hub ends, in seconds.
 END_MOST: Final = 15.0
-# A harness that ended before it reported is not started again at once, in seconds.
-HOLD: Final = 1.0
+# The waits before a harness that ended without ever reporting is started again, in seconds: it may not have come so far
+# as to count its start in the database.
+HOLD: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 NAME_MOST: Final = 64
 STRANGERS_MOST: Final = 64
 
@@ -96,6 +97,7 @@ class Hub:
         self._processes: dict[AgentName, process.Process] = {}
         self._serving: list[Child] = []
         self._held: dict[AgentName, float] = {}
+        self._in_vain: dict[AgentName, int] = {}
         self._next_look = 0.0
         self._ending = False
 
@@ -175,13 +177,15 @@ class Hub:
                     child.wake(OTHERS_WAIT)
 
     def _start(self, name: AgentName) -> None:
+        # Until it reports.
+        self._in_vain.setdefault(name, 0)
         try:
             self._processes[name] = process.start(
                 [sys.executable, "-m", "hyperhive", "harness", name], env=process.parented(os.environ), stdout=2, stderr=2
             )
         except HyperhiveError as error:
             self._log(f"the harness of {name} cannot be started: {error}")
-            self._held[name] = time.monotonic() + HOLD
+            self._hold(name)
 
     def _reap(self) -> None:
         """Notice harnesses that have ended; each is looked at again."""
@@ -195,10 +199,17 @@ class Hub:
                 self._log(
                     f"the harness of {name} was ended by signal {-code}" if code < 0 else f"the harness of {name} failed: {code}"
                 )
-            if code != 0 or name not in self._links:
-                # It may never have come so far as to count its start in the database.
-                self._held[name] = time.monotonic() + (HOLD if code > 0 else 0.0)
+            if name in self._in_vain:
+                if code == 0:
+                    # It found another harness, or nothing to do: that is no failure, but asking at once would be a loop.
+                    self._in_vain[name] = 0
+                self._hold(name)
             self._next_look = 0.0
+
+    def _hold(self, name: AgentName) -> None:
+        times = self._in_vain.get(name, 0)
+        self._held[name] = time.monotonic() + HOLD[min(times, len(HOLD) - 1)]
+        self._in_vain[name] = times + 1
 
     # ---- what is heard ----
 
@@ -267,6 +278,7 @@ class Hub:
             self._hang_up(name)
         self._links[name] = link
         self._held.pop(name, None)
+        self._in_vain.pop(name, None)
         self._selector.register(link, selectors.EVENT_READ, lambda: self._listen(name, link))
         # Something may have been rung for between its last look and now.
         _say(link, WAKE)

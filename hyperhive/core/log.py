@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,19 +23,16 @@ class Log:
         """Write one line. A full disk or a missing folder never stops the process that speaks."""
         line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z {self._who}: {text}\n"
         if not self._quiet:
-            try:
+            # ValueError: standard error has been closed.
+            with suppress(OSError, ValueError):
                 sys.stderr.write(line)
                 sys.stderr.flush()
-            except OSError:
-                pass
         if self._path is not None:
-            try:
+            with suppress(OSError):
                 if self._path.exists() and self._path.stat().st_size > MOST:
                     self._path.replace(self._path.with_suffix(".1"))
-                with self._path.open("a", encoding="utf-8") as file:
+                with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(line)
-            except OSError:
-                pass
 
     def exception(self, text: str) -> None:
         """Write a line and the traceback of the exception that is being handled."""

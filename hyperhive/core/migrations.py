@@ -54,4 +54,5 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
             "INSERT INTO counter (name, value) VALUES ('number', 0), ('uid', 0)",
         ),
     ),
+    ("when a block began", ("ALTER TABLE agent ADD COLUMN blocked_since INTEGER",)),
 )

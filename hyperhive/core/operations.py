@@ -1,13 +1,12 @@
 """Operations: what is asked for, under way, or over, one row each."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from hyperhive.core.db import next_number
-from hyperhive.core.errors import Conflict
+from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, is_held
 from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb
@@ -15,6 +14,10 @@ from hyperhive.core.tables import OperationRow
 
 # Nobody took it for so long: it will not happen any more.
 PENDING_MOST: Final = timedelta(minutes=10)
+# What needs the agent's harness gone while it runs.
+NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Verb.PURGE)
+# What is asked of the harness that lives now, and of no later one.
+OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> Iterator[N
     Raises `Conflict` when something else is being done to it. The lock ends with the process, so nothing stays under
     way for ever.
     """
-    with Lock(lock_path(hive, name)) as lock:
+    with Lock(hive.paths.operation_lock(name)) as lock:
         if not lock.take():
             busy = running(hive).get(name)
             what = f"{name} is {busy.what} since {busy.since:%H:%M:%S} UTC" if busy else f"something is being done to {name}"
@@ -33,7 +36,9 @@ def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> Iterator[N
         with hive.db.write():
             # Whoever wrote these rows died: it held the lock that this process holds now.
             OperationRow.update(state=OperationState.FAILED, error="its process died", ended_at=now).where(
-                OperationRow.agent == name, OperationRow.state == OperationState.RUNNING
+                OperationRow.agent == name,
+                OperationRow.state == OperationState.RUNNING,
+                OperationRow.verb.not_in([one for one in Verb if one.is_for_harness]),
             ).execute()
             number = next_number()
             OperationRow.insert(
@@ -42,7 +47,9 @@ def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> Iterator[N
         try:
             yield
         except BaseException as error:
-            finish(hive, number, error=str(error) or type(error).__name__)
+            # What went wrong is told by the error itself; a row that stays behind is dead as soon as the lock is free.
+            with suppress(HyperhiveError):
+                finish(hive, number, error=str(error) or type(error).__name__)
             raise
         finish(hive, number)
 
@@ -58,7 +65,7 @@ def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | Non
         OperationRow.state == OperationState.PENDING,
     )
     if same is not None:
-        OperationRow.update(argument=argument).where(OperationRow.number == same.number).execute()
+        OperationRow.update(argument=argument, asked_at=hive.now()).where(OperationRow.number == same.number).execute()
         return int(same.number)
     number = next_number()
     OperationRow.insert(
@@ -79,7 +86,7 @@ def take(hive: Hive, name: AgentName, *verbs: Verb) -> list[tuple[int, Verb, str
         return []
     now = hive.now()
     with hive.db.write():
-        OperationRow.update(state=OperationState.EXPIRED, ended_at=now).where(
+        OperationRow.update(state=OperationState.EXPIRED, error="nobody took it in time", ended_at=now).where(
             OperationRow.agent == name, OperationRow.state == OperationState.PENDING, OperationRow.asked_at < now - PENDING_MOST
         ).execute()
         rows = list(
@@ -94,11 +101,11 @@ def take(hive: Hive, name: AgentName, *verbs: Verb) -> list[tuple[int, Verb, str
 
 
 def finish(hive: Hive, number: int, *, error: str | None = None) -> None:
-    """The operation is over: done, or failed with a reason."""
+    """The operation is over: done, or failed with a reason. Nothing happens to one that is over already."""
     state = OperationState.DONE if error is None else OperationState.FAILED
     with hive.db.write():
         OperationRow.update(state=state, error=error and error[:2000], ended_at=hive.now()).where(
-            OperationRow.number == number
+            OperationRow.number == number, OperationRow.state == OperationState.RUNNING
         ).execute()
 
 
@@ -111,33 +118,52 @@ def drop(hive: Hive, name: AgentName, *, reason: str) -> None:
     ).execute()
 
 
+def drop_of_earlier(hive: Hive, name: AgentName) -> None:
+    """End what was asked of an agent's earlier harness. Within a write, by the one who holds the agent."""
+    OperationRow.update(state=OperationState.FAILED, error="its harness ended before", ended_at=hive.now()).where(
+        OperationRow.agent == name,
+        (OperationRow.state == OperationState.RUNNING) & OperationRow.verb.in_([verb for verb in Verb if verb.is_for_harness])
+        | (OperationRow.state == OperationState.PENDING) & OperationRow.verb.in_(OF_THIS_HARNESS),
+    ).execute()
+
+
 def get(hive: Hive, number: int) -> Operation:
-    """One operation."""
+    """One operation. Raises `NotFound`."""
     with hive.db.read():
-        row = OperationRow.get(OperationRow.number == number)
-        return Operation(
-            number=row.number,
-            agent=row.agent,
-            verb=row.verb,
-            asked_by=row.asked_by,
-            state=row.state,
-            error=row.error,
-            asked_at=row.asked_at,
-            ended_at=row.ended_at,
-        )
+        row = OperationRow.get_or_none(OperationRow.number == number)
+    if row is None:
+        raise NotFound(f"there is no operation {number}")
+    return Operation(
+        number=row.number,
+        agent=row.agent,
+        verb=row.verb,
+        asked_by=row.asked_by,
+        state=row.state,
+        error=row.error,
+        asked_at=row.asked_at,
+        ended_at=row.ended_at,
+    )
 
 
 def running(hive: Hive) -> dict[str, UnderWay]:
     """What is being done to which agent. Running with a free lock is dead, and not shown."""
-    with hive.db.read():
-        rows = list(OperationRow.select().where(OperationRow.state == OperationState.RUNNING).order_by(OperationRow.number))
     return {
         row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at)
-        for row in rows
-        if is_held(hive.paths.lock(f"{row.agent}.harness") if row.verb.is_for_harness else lock_path(hive, AgentName(row.agent)))
+        for row in _living(hive)
     }
 
 
-def lock_path(hive: Hive, name: AgentName) -> Path:
-    """The lock of the one operation that may run on an agent."""
-    return hive.paths.lock(f"{name}.operation")
+def without_harness(hive: Hive) -> set[str]:
+    """The agents to which something is being done that needs their harness gone."""
+    return {row.agent for row in _living(hive) if row.verb in NEEDS_NO_HARNESS}
+
+
+def _living(hive: Hive) -> list[OperationRow]:
+    with hive.db.read():
+        rows = list(OperationRow.select().where(OperationRow.state == OperationState.RUNNING).order_by(OperationRow.number))
+    return [row for row in rows if _is_alive(hive, row)]
+
+
+def _is_alive(hive: Hive, row: OperationRow) -> bool:
+    name = AgentName(row.agent)
+    return is_held(hive.paths.harness_lock(name) if row.verb.is_for_harness else hive.paths.operation_lock(name))

@@ -76,6 +76,14 @@ class Paths(msgspec.Struct, frozen=True):
         """The lock file of that name."""
         return self.locks / name
 
+    def harness_lock(self, name: AgentName) -> Path:
+        """The lock that says that a harness of this agent lives."""
+        return self.lock(f"{name}.harness")
+
+    def operation_lock(self, name: AgentName) -> Path:
+        """The lock of the one operation that may run on an agent."""
+        return self.lock(f"{name}.operation")
+
     def agent_run(self, name: AgentName) -> Path:
         """The folder of the agent's socket: /run/hyperhive in its container."""
         return self.run / "agents" / name

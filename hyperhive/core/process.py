@@ -8,12 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
 import msgspec
 
-from hyperhive.core.errors import CommandFailed, Expired, Unavailable
+from hyperhive.core.errors import CommandFailed, Expired, Invalid, Unavailable
 
 # The end of a program's output that an error keeps, in bytes.
 TAIL: Final = 8192
@@ -80,7 +81,7 @@ def start(
 ) -> Process:
     """Start a program in a session of its own, with a closed environment and no signal blocked.
 
-    Raises `Unavailable` when the program cannot be started.
+    Raises `Unavailable` when the program cannot be started, `Invalid` for a NUL in a word or a variable.
     """
     try:
         return subprocess.Popen(
@@ -93,6 +94,8 @@ def start(
             pass_fds=pass_fds,
             start_new_session=True,
         )
+    except ValueError as error:
+        raise Invalid(f"{argv[0]!a} cannot be run: {error}", hint="leave the NUL out") from None
     except FileNotFoundError as error:
         raise Unavailable(f"the program {argv[0]} is not here ({error.filename})", hint="hyperhive doctor") from None
     except OSError as error:
@@ -116,11 +119,10 @@ def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
 
 def end_group(child: Process) -> None:
     """End a program and its process group at once, and reap it."""
-    if child.poll() is None:
-        try:
+    # Not reaped: its number is still its own, also when it has ended and only others of its group live on.
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            child.kill()
     child.wait()
     for stream in (child.stdin, child.stdout, child.stderr):
         if stream is not None:
@@ -188,6 +190,15 @@ def end_descendants(timeout: float = 5.0) -> None:
         if time.monotonic() > deadline:
             return
         time.sleep(0.002)
+
+
+def born(pid: int) -> int | None:
+    """When a process began, in ticks since boot, which tells it from a later one of its number (proc_pid_stat(5)); else None."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return int(words[19])
 
 
 def descendants(pid: int) -> list[int]:

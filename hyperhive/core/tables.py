@@ -17,7 +17,14 @@ DATABASE: Final = DatabaseProxy()
 
 if TYPE_CHECKING:
     Column = Field
+    Text = TextField
 else:
+
+    class Text(TextField):
+        """Text of whatever origin: a lone surrogate, which SQLite does not take, becomes a question mark."""
+
+        def adapt(self, value: object) -> str:
+            return super().adapt(value).encode("utf-8", "replace").decode()
 
     class Column(Field):
         """peewee's stubs give a field the type of its values, which peewee itself does not know of."""
@@ -83,7 +90,7 @@ class Row(Model):
 class CounterRow(Row):
     """The last number given to an approval, question, deployment or operation."""
 
-    name = TextField(primary_key=True)
+    name = Text(primary_key=True)
     value = IntegerField()
 
     class Meta:
@@ -93,31 +100,32 @@ class CounterRow(Row):
 class AgentRow(Row):
     """An agent, also a destroyed one whose state is kept."""
 
-    name = TextField(primary_key=True)
+    name = Text(primary_key=True)
     flavor: WordField[Flavor] = WordField(Flavor)
-    host = TextField()
+    host = Text()
     uid = IntegerField(null=True)
-    user = TextField(null=True)
-    runtime = TextField()
+    user = Text(null=True)
+    runtime = Text()
     wanted: WordField[Wanted] = WordField(Wanted)
     blocked: WordField[Blocked] = WordField(Blocked, default=Blocked.NONE)
+    blocked_since: InstantField[datetime | None] = InstantField(null=True)
     blocked_until: InstantField[datetime | None] = InstantField(null=True)
-    blocked_reason = TextField(null=True)
+    blocked_reason = Text(null=True)
     blocked_times = IntegerField(default=0)
-    model = TextField(null=True)
-    conversation = TextField(null=True)
+    model = Text(null=True)
+    conversation = Text(null=True)
     epoch = IntegerField(default=0)
     ended_epoch = IntegerField(default=0)
     empty_starts = IntegerField(default=0)
     empty_since: InstantField[datetime | None] = InstantField(null=True)
     not_before: InstantField[datetime | None] = InstantField(null=True)
     deployed = IntegerField(null=True)
-    base = TextField(null=True)
-    news = TextField(default="")
+    base = Text(null=True)
+    news = Text(default="")
     activity: WordField[Activity] = WordField(Activity, default=Activity.IDLE)
     activity_since: InstantField[datetime | None] = InstantField(null=True)
     keeps_events = BooleanField(default=True)
-    warnings = TextField(default="")
+    warnings = Text(default="")
     login_checked_at: InstantField[datetime | None] = InstantField(null=True)
     created_at: InstantField[datetime] = InstantField()
     destroyed_at: InstantField[datetime | None] = InstantField(null=True)
@@ -130,18 +138,18 @@ class MessageRow(Row):
     """A message; names are text, so that it outlives its correspondents."""
 
     number = IntegerField(primary_key=True)
-    sender = TextField()
-    recipient = TextField()
+    sender = Text()
+    recipient = Text()
     kind: WordField[MessageKind] = WordField(MessageKind)
-    body = TextField()
-    key = TextField(null=True)
+    body = Text()
+    key = Text(null=True)
     state: WordField[MessageState] = WordField(MessageState)
     epoch = IntegerField(null=True)
     turn = IntegerField(null=True)
-    tool_use = TextField(null=True)
+    tool_use = Text(null=True)
     confirmed = BooleanField(default=False)
     attempt = IntegerField(default=0)
-    reason = TextField(null=True)
+    reason = Text(null=True)
     sent_at: InstantField[datetime] = InstantField()
     handed_out_at: InstantField[datetime | None] = InstantField(null=True)
     ended_at: InstantField[datetime | None] = InstantField(null=True)
@@ -154,12 +162,12 @@ class TurnRow(Row):
     """A turn; without an outcome it is running, or its harness died."""
 
     number = IntegerField(primary_key=True)
-    agent = TextField()
+    agent = Text()
     epoch = IntegerField()
     outcome: WordField[Outcome | None] = WordField(Outcome, null=True)
-    error = TextField(null=True)
-    model = TextField(null=True)
-    conversation = TextField(null=True)
+    error = Text(null=True)
+    model = Text(null=True)
+    conversation = Text(null=True)
     cost_usd = FloatField(default=0.0)
     input_tokens = IntegerField(default=0)
     output_tokens = IntegerField(default=0)
@@ -176,12 +184,12 @@ class OperationRow(Row):
     """A change of an agent that is asked for, under way, or over."""
 
     number = IntegerField(primary_key=True)
-    agent = TextField()
+    agent = Text()
     verb: WordField[Verb] = WordField(Verb)
-    argument = TextField(null=True)
-    asked_by = TextField()
+    argument = Text(null=True)
+    asked_by = Text()
     state: WordField[OperationState] = WordField(OperationState)
-    error = TextField(null=True)
+    error = Text(null=True)
     asked_at: InstantField[datetime] = InstantField()
     started_at: InstantField[datetime | None] = InstantField(null=True)
     ended_at: InstantField[datetime | None] = InstantField(null=True)
@@ -194,10 +202,10 @@ class DeploymentRow(Row):
     """One configuration that an agent was given."""
 
     number = IntegerField(primary_key=True)
-    agent = TextField()
+    agent = Text()
     approval = IntegerField(null=True)
-    commit = TextField(null=True)
-    outcome = TextField(null=True)
+    commit = Text(null=True)
+    outcome = Text(null=True)
     started_at: InstantField[datetime] = InstantField()
     ended_at: InstantField[datetime | None] = InstantField(null=True)
 

@@ -61,10 +61,12 @@ class Audience:
                 self._check_held(self._patience - (now - began))
                 watch.wait(_LOOK)
 
-    def mail(self, sender: str, to: str) -> Mail | None:
-        """The first message from one to another."""
-        found = messages.flow(self._stage.hive, limit=1000)
-        return next((one for one in found if (one.sender, one.recipient, one.kind) == (sender, to, MessageKind.TEXT)), None)
+    def mail(self, sender: str, to: str, *, saying: str = "") -> Mail | None:
+        """The first message from one to another that says this."""
+        for one in messages.flow(self._stage.hive, limit=1000):
+            if (one.sender, one.recipient, one.kind) == (sender, to, MessageKind.TEXT) and saying in one.body:
+                return one
+        return None
 
     def results(self, agent: str, tool: str) -> list[tuple[Event, Event]]:
         """The calls of a tool by an agent that went well, each with its result."""

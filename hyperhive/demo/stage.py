@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from hyperhive.core import box, folders, process
+from hyperhive.core import folders, process
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import AgentName
@@ -139,7 +139,7 @@ class Stage:
     def _marks(self) -> list[tuple[str, str]]:
         """What the environment of every process of this hive says, one or the other."""
         own = [("HYPERHIVE_HOME", str(self.home))]
-        return own + [(box.MARK, str(folder)) for folder in self.hive.paths.agents.iterdir()]
+        return own + [(process.BOX, str(folder)) for folder in self.hive.paths.agents.iterdir()]
 
     def _running(self) -> bool:
         marks = {f"{variable}={value}".encode() for variable, value in self._marks()}

@@ -1,0 +1,100 @@
+"""Whatever stands in the place of the agent CLI: nothing is lost, nothing loops, and the reason is plain."""
+
+from pathlib import Path
+
+import pytest
+
+from hyperhive.core import agents
+from hyperhive.core.model import OPERATOR, Blocked, EventKind, MessageState, Outcome
+from tests.faults.aftermath import processes_of, tracebacks
+from tests.faults.wrecks import ADA, Wreck, wreck
+
+pytestmark = pytest.mark.box
+
+
+def rests(hive: Wreck, reason: str) -> list[str]:
+    """What is wrong with an agent that cannot work for this reason, and rests."""
+    agent = hive.agent("ada")
+    notes = [str(event.data["text"]) for event in hive.events(kind=EventKind.NOTE)]
+    told = [message.body for message in hive.inbox()]
+    facts = {
+        "it is held back until a time": agent.blocked is Blocked.LIMITED and agent.blocked_until is not None,
+        f"its reason says {reason!r}": reason in (agent.blocked_reason or ""),
+        "its history says so": any(reason in note for note in notes),
+        "the operator was told once": len([body for body in told if body.startswith("not_ready: ada") and reason in body]) == 1,
+        "it was started once": agent.epoch == 1,
+        "no turn was counted": not hive.turns(),
+        "its message waits, with no attempt": (agent.mail.pending, agent.mail.dead) == (1, 0),
+        "no log tells of a bug": not tracebacks(hive.home),
+    }
+    return [fact for fact, holds in facts.items() if not holds]
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("exits", "the agent CLI has ended: the licence has expired"),
+        ("silent", "the agent CLI has ended: it said nothing"),
+        ("rubbish", "the agent CLI printed something that is not its protocol"),
+        ("babbles", "the agent CLI printed something that is not its protocol"),
+        ("hangs", "the agent CLI does not answer"),
+        ("floods", "the agent CLI does not answer"),
+        ("floods_without_end", "the agent CLI printed something that is not its protocol"),
+    ],
+)
+def test_a_program_that_never_gets_ready_costs_nothing_but_time(home: Path, mode: str, reason: str) -> None:
+    with wreck(home, variant="impatient", mode=mode) as hive:
+        sent = hive.send("ada", "work")
+        hive.until(lambda: hive.agent("ada").blocked is Blocked.LIMITED and not hive.has_harness("ada"), "it rests")
+        assert not rests(hive, reason)
+        hive.use("good")
+        agents.start(hive.hive, ADA, by=OPERATOR)
+        assert hive.ended(sent.number).state is MessageState.ACKNOWLEDGED
+        # The control: an agent that works is found to be no such case.
+        assert len(rests(hive, reason)) >= 4
+
+
+def test_a_program_that_is_missing_is_named(home: Path) -> None:
+    with wreck(home, up=False) as hive:
+        hive.configure(command=[str(home / "nowhere/claude")])
+        hive.start_hub()
+        hive.send("ada", "work")
+        hive.until(lambda: hive.agent("ada").blocked is Blocked.LIMITED and not hive.has_harness("ada"), "it rests")
+        assert not rests(hive, f"{home}/nowhere/claude, which `claude.command` in hive.toml names, is no program")
+
+
+def test_a_program_that_dies_in_every_turn_ends_its_message_visibly(home: Path) -> None:
+    with wreck(home, mode="dies") as hive:
+        sent = hive.send("ada", "work")
+        dead = hive.ended(sent.number)
+        assert (dead.state, dead.attempt) == (MessageState.DEAD, 3)
+        assert "ended in the middle of the turn: segmentation fault, or so" in (dead.reason or "")
+        assert hive.outcomes() == [Outcome.FAILED] * 3
+        assert any(f"message {sent.number} " in notice.body for notice in hive.inbox())
+        hive.until(lambda: not hive.has_harness("ada"), "it has nothing to do")
+        assert hive.agent("ada").epoch == 1
+        assert not tracebacks(home)
+
+
+@pytest.mark.parametrize("mode", ["long_lines", "floods_errors"])
+def test_what_is_too_much_is_left_out_and_the_turn_goes_on(home: Path, mode: str) -> None:
+    with wreck(home, mode=mode) as hive:
+        sent = hive.send("ada", "work")
+        assert hive.ended(sent.number).state is MessageState.ACKNOWLEDGED
+        assert hive.outcomes() == [Outcome.OK]
+        assert not tracebacks(home)
+        log = hive.hive.paths.agent_log(ADA)
+        assert sum(file.stat().st_size for file in log.iterdir()) < 8 * 1024 * 1024
+
+
+def test_a_program_that_floods_its_turn_is_ended_at_the_limit(home: Path) -> None:
+    with Wreck(home, mode="floods_turn") as hive:
+        hive.spawn("ada", turn_seconds=1.0)
+        sent = hive.send("ada", "work")
+        turn = hive.turn_ended()
+        assert turn.outcome is Outcome.FAILED
+        assert "took longer than" in (turn.error or "")
+        assert hive.message(sent.number).attempt == 1
+        agents.kill(hive.hive, ADA, by=OPERATOR)
+        assert not [words for words in processes_of(home).values() if "claude" in words]
+        assert not tracebacks(home)
