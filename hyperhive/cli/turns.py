@@ -16,7 +16,7 @@ _TURNS = (
     Column("TURN", right=True),
     Column("AGENT"),
     Column("OUTCOME"),
-    Column("TIME", right=True),
+    Column("TIME", right=True, drops=True),
     Column("COST", right=True),
     Column("IN", right=True, drops=True),
     Column("OUT", right=True, drops=True),

@@ -44,18 +44,6 @@ def money(dollars: float) -> str:
     return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"
 
 
-def size(number: int) -> str:
-    """Bytes: `512 B`, `64.0 KiB`, `1.5 GiB`."""
-    if number < 1024:
-        return f"{number} B"
-    amount = float(number)
-    for unit in ("KiB", "MiB", "GiB"):
-        amount /= 1024
-        if amount < 1024:
-            return f"{amount:.1f} {unit}"
-    return f"{amount / 1024:.1f} TiB"
-
-
 def count(number: int, what: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -38,12 +38,13 @@ PAUSE: Final = 1.0
 TOLD_MOST: Final = 50
 _NOT_SHOWN: Final = re.compile(r"[^ -~]")
 
-# Port, its four hexadecimal digits, socket; then the command. It begins when the port is open, or when socat has ended.
-# What is carried outlives neither the container nor its pipes, so that those end with the command.
+# Port, its four hexadecimal digits, socket; then the command, which begins when the port is open or socat has ended.
+# Without `forever` socat ends for good when it cannot fork once, as in a container that has used up its tasks for a moment.
+# It holds none of the command's pipes, so that they end with the command.
 _SOCAT: Final = f"""\
 port=$1 digits=$2 path=$3; shift 3
-listen=TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork,backlog=128,max-children={MOST}
-socat -t 60 "$listen" "UNIX-CONNECT:$path" </dev/null >/dev/null 2>&1 &
+listen=TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork,backlog=128,max-children={MOST},forever,interval=0.1
+socat "$listen" "UNIX-CONNECT:$path" </dev/null >/dev/null 2>&1 &
 until grep -qs "0100007F:$digits 00000000:0000 0A" /proc/net/tcp || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 exec "$@"
 """
@@ -103,12 +104,13 @@ class Gate:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen, in place of a gate that was there before; nothing happens if it listens already.
+        """Listen, in place of a gate that was there before; nothing happens if this one listens already.
 
         Raises `Invalid` for a base URL in the settings that is none, `Unavailable` when it cannot listen.
         """
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             return
+        self._closed = False
         self._allowed = api_hosts(self._settings.claude.env)
         try:
             self._listener, self._inode = _listen(self._path, self._gid)

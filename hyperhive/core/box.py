@@ -8,11 +8,12 @@ import msgspec
 
 from hyperhive.core import claude, folders, login, programs, terminal
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.agents import identity, living
 from hyperhive.core.builds import config_of, write_whole
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
+from hyperhive.core.identity import identity
 from hyperhive.core.model import AgentName, Flavor
+from hyperhive.core.roster import living
 from hyperhive.core.runtimes import Inside, Place, Runtime, runtime_named
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hyperhive.core import agent_config
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.errors import Unavailable
+from hyperhive.core.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
 
@@ -37,6 +37,17 @@ def config_of(hive: Hive, name: AgentName, number: int | None) -> tuple[AgentCon
     except OSError:
         data = b""
     return agent_config.decode(data)
+
+
+def kept_config(hive: Hive, name: AgentName, number: int) -> AgentConfig:
+    """The configuration of a deployment, which a new one is to take over. Raises `Conflict` when it cannot be read."""
+    try:
+        return agent_config.parse((hive.paths.build(name, number) / "agent.json").read_bytes())
+    except (OSError, HyperhiveError) as error:
+        raise Conflict(
+            f"the configuration that is kept of {name} cannot be read: {error}",
+            hint=f'give it a new one (hyperhive spawn {name} --role "…"), or `hyperhive purge {name}` first',
+        ) from None
 
 
 def write_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from typing import Final
 import msgspec
 
 from hyperhive.core import folders, process, programs, runtimes
-from hyperhive.core.errors import HyperhiveError, Unavailable
+from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
 from hyperhive.core.paths import find_paths
@@ -75,6 +76,8 @@ def examine(environment: "os._Environ[str] | dict[str, str]") -> Iterator[Findin
 def _guarded(check: str, look: Callable[[], Finding]) -> Iterator[Finding]:
     try:
         yield look()
+    except CommandFailed as error:
+        yield Finding(check, Level.ERROR, f"{error.message}: {error.output.strip() or 'it says nothing'}", shlex.join(error.argv))
     except HyperhiveError as error:
         yield Finding(check, Level.ERROR, error.message, error.hint)
 

@@ -1,10 +1,14 @@
 """Each agent's history: what its turns said and did, in a store that its container never sees."""
 
+import os
+import shutil
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import msgspec
 from peewee import IntegerField, Model, PeeweeException, TextField
 from playhouse.apsw_ext import APSWDatabase
@@ -22,6 +26,10 @@ KEPT: Final = 2000
 SWEEP: Final = 200
 # The longest text of one event, in characters; the rest of it is cut, and says so.
 TEXT_MOST: Final = 64 * 1024
+# How deep the data of one event may be nested; what lies deeper is left out.
+DEEPEST: Final = 20
+_TEMPORARY: Final = "hyperhive-events-"
+_FAULTS: Final = (PeeweeException, apsw.Error, OSError)
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS event "
     "(number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL) STRICT"
@@ -54,22 +62,22 @@ class EventLog:
         self._since_sweep = SWEEP
         self._database: APSWDatabase | None = None
         self.keeps = True
+        self._forget_earlier()
         try:
             self._database = _open(paths.agent_events(name))
-            live_pointer(paths, name).unlink(missing_ok=True)
-        except (PeeweeException, OSError):
+        except _FAULTS:
             self._go_on_elsewhere()
 
     def add(self, kind: EventKind, data: dict[str, Any], *, at: datetime) -> None:
         """Write one event. Never fails: an agent whose history cannot be written works on."""
-        row = {"at": to_milliseconds(at), "kind": str(kind), "data": msgspec.json.encode(_shorten(data)).decode()}
+        row = {"at": to_milliseconds(at), "kind": str(kind), "data": msgspec.json.encode(_shorten(data, DEEPEST)).decode()}
         for _ in range(2):
             if self._database is None:
                 return
             try:
                 EventRow.insert(row).execute(self._database)
                 self._sweep()
-            except (PeeweeException, OSError):
+            except _FAULTS:
                 if not self.keeps:
                     return
                 self._go_on_elsewhere()
@@ -83,7 +91,8 @@ class EventLog:
             self._database.close()
             self._database = None
         if self._temporary is not None:
-            live_pointer(self._paths, self._name).unlink(missing_ok=True)
+            with suppress(OSError):
+                live_pointer(self._paths, self._name).unlink(missing_ok=True)
             self._temporary.cleanup()
             self._temporary = None
 
@@ -95,17 +104,26 @@ class EventLog:
         newest = EventRow.select(EventRow.number).order_by(EventRow.number.desc()).limit(1).scalar(self._database)
         EventRow.delete().where(EventRow.number <= (newest or 0) - KEPT).execute(self._database)
 
+    def _forget_earlier(self) -> None:
+        """Remove the temporary store of a harness that was killed."""
+        pointer = live_pointer(self._paths, self._name)
+        with suppress(OSError):
+            folder = Path(pointer.read_text(encoding="utf-8")).parent
+            if folder.name.startswith(_TEMPORARY) and folder.stat(follow_symlinks=False).st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)
+            pointer.unlink()
+
     def _go_on_elsewhere(self) -> None:
         self.keeps = False
         if self._database is not None:
             self._database.close()
             self._database = None
         try:
-            self._temporary = tempfile.TemporaryDirectory(prefix="hyperhive-events-")
+            self._temporary = tempfile.TemporaryDirectory(prefix=_TEMPORARY)
             file = Path(self._temporary.name) / "events.sqlite"
             self._database = _open(file)
             live_pointer(self._paths, self._name).write_text(str(file), encoding="utf-8")
-        except (PeeweeException, OSError):
+        except _FAULTS:
             # Not even a temporary folder: the turn still goes on, unwatched, and `ps` says so.
             self._database = None
 
@@ -116,10 +134,10 @@ def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int = KEPT) -
     Raises `Unavailable` when the store cannot be read.
     """
     file = hive.paths.agent_events(name)
-    try:
-        file = Path(live_pointer(hive.paths, name).read_text(encoding="utf-8"))
-    except OSError:
-        pass
+    with suppress(OSError):
+        # One that a killed harness has left behind leads nowhere.
+        elsewhere = Path(live_pointer(hive.paths, name).read_text(encoding="utf-8"))
+        file = elsewhere if elsewhere.exists() else file
     if not file.exists():
         return []
     database: APSWDatabase | None = None
@@ -129,22 +147,12 @@ def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int = KEPT) -
             # Its harness is making it at this moment.
             return []
         query = EventRow.select().where(EventRow.number > after).order_by(EventRow.number.desc()).limit(limit)
-        rows = list(query.execute(database))[::-1]
-    except PeeweeException as error:
+        return [_event_from(name, row) for row in query.execute(database)][::-1]
+    except (PeeweeException, apsw.Error, ValueError, msgspec.DecodeError) as error:
         raise Unavailable(f"the events of {name} cannot be read: {error}", hint=f"ls -l {file}") from None
     finally:
         if database is not None:
             database.close()
-    return [
-        Event(
-            number=row.number,
-            agent=name,
-            at=from_milliseconds(row.at),
-            kind=EventKind(row.kind),
-            data=msgspec.json.decode(row.data),
-        )
-        for row in rows
-    ]
 
 
 def live_pointer(paths: Paths, name: AgentName) -> Path:
@@ -152,7 +160,15 @@ def live_pointer(paths: Paths, name: AgentName) -> Path:
     return paths.run / f"{name}.events"
 
 
+def _event_from(name: AgentName, row: EventRow) -> Event:
+    return Event(
+        number=row.number, agent=name, at=from_milliseconds(row.at), kind=EventKind(row.kind), data=msgspec.json.decode(row.data)
+    )
+
+
 def _open(file: Path) -> APSWDatabase:
+    # Made before SQLite makes it, for its companions get the mode that it has: readable by nobody else.
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     database = _connect(file)
     try:
         database.execute_sql("PRAGMA journal_mode = WAL").fetchone()
@@ -161,7 +177,6 @@ def _open(file: Path) -> APSWDatabase:
     except BaseException:
         database.close()
         raise
-    file.chmod(0o600)
     return database
 
 
@@ -172,19 +187,28 @@ def _connect(file: Path) -> APSWDatabase:
     return database
 
 
-def _shorten(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: _shorten_value(value) for key, value in data.items()}
+def _shorten(data: dict[str, Any], deep: int) -> dict[str, Any]:
+    return {_text(str(key)): _shorten_value(value, deep) for key, value in data.items()}
 
 
-def _shorten_value(value: Any) -> Any:
+def _shorten_value(value: Any, deep: int) -> Any:
     match value:
         case str() if len(value) > TEXT_MOST:
-            return value[:TEXT_MOST] + f"… ({len(value) - TEXT_MOST} characters more)"
+            return _text(value[:TEXT_MOST]) + f"… ({len(value) - TEXT_MOST} characters more)"
         case str():
-            return value.encode("utf-8", "replace").decode()
+            return _text(value)
+        case dict() | list() if deep == 0:
+            return "…"
         case dict():
-            return {str(key): _shorten_value(inner) for key, inner in value.items()}
+            return _shorten(value, deep - 1)
         case list():
-            return [_shorten_value(inner) for inner in value]
-        case _:
+            return [_shorten_value(inner, deep - 1) for inner in value]
+        case None | bool() | int() | float():
             return value
+        case _:
+            return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """A lone surrogate, which no encoding has, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()

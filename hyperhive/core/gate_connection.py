@@ -63,6 +63,9 @@ class Connection:
         self._to_client = bytearray()
         self._to_host = bytearray()
         self._client_ended = False
+        # The first line of a plain request's answer, until it is whole.
+        self._answered = bytearray()
+        self._begun = False
 
     def sockets(self) -> tuple[tuple[socket.socket, int], ...]:
         """Both sockets with what to wait for: none of it while the other side is slow."""
@@ -127,14 +130,15 @@ class Connection:
             return
         if sock is self.host:
             self.deadline = time.monotonic() + SILENT_MOST
-            self._to_client += data
+            self._to_client += self._said_last(data)
             if not data:
                 self._leave()
             return
         if not data:
             # Whoever hangs up wants no more: a model must not go on writing for a turn that was ended.
             self._client_ended = True
-            if not (self.stage is Stage.OPEN and self._to_host):
+            waiting = self._to_client if self.stage is Stage.LEAVING else self._to_host
+            if not (self.stage in (Stage.OPEN, Stage.LEAVING) and waiting):
                 self.stage = Stage.OVER
             return
         match self.stage:
@@ -151,6 +155,19 @@ class Connection:
                 # What is said after the answer was given is thrown away, so that the answer is read.
                 pass
 
+    def _said_last(self, data: bytes) -> bytes:
+        """Tell the client of a plain request that this is the last answer of the connection: not every server does."""
+        if self._begun or self._request is None or self._request.is_tunnel:
+            return data
+        self._answered += data
+        line, end, rest = self._answered.partition(b"\r\n")
+        if data and not end and len(self._answered) < HEAD_MOST:
+            return b""
+        self._begun = True
+        whole = bytes(self._answered)
+        self._answered.clear()
+        return bytes(line + end + b"Connection: close" + end + rest) if end and line.startswith(b"HTTP/1.") else whole
+
     def _carry(self, sock: socket.socket) -> None:
         waiting = self._to_host if sock is self.host else self._to_client
         try:
@@ -159,7 +176,7 @@ class Connection:
             return
         if waiting:
             return
-        if sock is self.host and self._client_ended:
+        if self._client_ended and (sock is self.host or self.stage is Stage.LEAVING):
             self.stage = Stage.OVER
         elif sock is self.client and self.stage is Stage.LEAVING:
             sock.shutdown(socket.SHUT_WR)
@@ -220,7 +237,7 @@ class Connection:
         """Nothing more comes from the host: the client gets what waits for it, then its end."""
         self._to_host.clear()
         self._wait(Stage.LEAVING, LEAVE_MOST)
-        if self._client_ended:
+        if self._client_ended and not self._to_client:
             self.stage = Stage.OVER
         elif not self._to_client:
             try:

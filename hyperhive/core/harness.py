@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 from typing import Any, Final
 
-from hyperhive.core import agents, box, claude, eligibility, letters, messages, operations, process, turns
+from hyperhive.core import box, claude, eligibility, letters, messages, operations, process, roster, turns
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.cli_process import CliProcess
 from hyperhive.core.errors import HyperhiveError, Unavailable
@@ -67,11 +67,11 @@ def run(hive: Hive, name: AgentName, log: Log | None = None) -> bool:
     """
     process.follow_parent()
     with hive.db.read():
-        agents.living(name)
+        roster.living(name)
     log = log or Log(f"harness of {name}", hive.paths.agent_log(name) / "harness.log", quiet=process.has_parent())
-    with Lock(agents.harness_lock(hive, name)) as lock:
+    with Lock(hive.paths.harness_lock(name)) as lock:
         if not lock.take():
-            log(f"{name} has a harness already: {holder(agents.harness_lock(hive, name))}")
+            log(f"{name} has a harness already: {holder(hive.paths.harness_lock(name))}")
             return False
         if not eligibility.eligible(hive, name):
             log(f"there is nothing for {name} to do now")

@@ -41,20 +41,17 @@ def follow(hive: Hive, name: AgentName, *, lines: int = LINES) -> Iterator[list[
             yield _last(whole, lines)
             while True:
                 watch.wait()
-                while True:
-                    data = rest + (file.read() if file is not None else b"")
-                    whole, _, rest = data.rpartition(b"\n")
-                    if whole:
-                        yield _last(whole, None)
-                    newer = _open(path)
-                    if newer is None or (file is not None and os.path.sameopenfile(newer.fileno(), file.fileno())):
-                        if newer is not None:
-                            newer.close()
-                        break
-                    # It was started anew; the rest of the old one was read above.
-                    if file is not None:
-                        file.close()
-                    file = newer
+                # First where it is now, then what came: what the old one was given last is read when the new one is there.
+                newer = _open(path)
+                data = rest + (file.read() if file is not None else b"")
+                if newer is not None and (file is None or not os.path.sameopenfile(newer.fileno(), file.fileno())):
+                    data += newer.read()
+                    newer, file = file, newer
+                if newer is not None:
+                    newer.close()
+                whole, _, rest = data.rpartition(b"\n")
+                if whole:
+                    yield _last(whole, None)
         finally:
             if file is not None:
                 file.close()

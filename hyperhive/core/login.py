@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from hyperhive.core import agents, doorbell, folders
+from hyperhive.core import doorbell, folders, roster, turns
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Blocked
@@ -20,7 +20,7 @@ def set_token(hive: Hive, name: AgentName, token: str) -> None:
     if not _TOKEN.fullmatch(token):
         raise Invalid("that is not a token", hint=f"claude setup-token | hyperhive login {name} --token")
     with hive.db.read():
-        agents.living(name)
+        roster.living(name)
     folders.write_token(hive, name, token)
     logged_in(hive, name)
 
@@ -28,10 +28,12 @@ def set_token(hive: Hive, name: AgentName, token: str) -> None:
 def logged_in(hive: Hive, name: AgentName) -> None:
     """The agent's login has changed: it may try again."""
     with hive.db.write():
-        row = agents.living(name)
+        row = roster.living(name)
         if row.blocked is Blocked.LOGIN:
-            AgentRow.update(blocked=Blocked.NONE, blocked_until=None, blocked_reason=None).where(AgentRow.name == name).execute()
-        agents.add_news(name, "The operator has logged you in.")
+            AgentRow.update(blocked=Blocked.NONE, blocked_since=None, blocked_until=None, blocked_reason=None).where(
+                AgentRow.name == name
+            ).execute()
+        turns.add_news(name, "The operator has logged you in.")
     doorbell.ring(hive.paths, name)
 
 

@@ -10,13 +10,15 @@ from hyperhive.core import doorbell
 from hyperhive.core.builds import config_of
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, AgentName, Flavor, Mail, Message, MessageKind, MessageState, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, Flavor, Mail, Message, MessageKind, MessageState, Wanted, parse_name
 from hyperhive.core.tables import AgentRow, MessageRow, TurnRow, rows
 
 # The most that one prompt or one `recv` carries, in bytes of text.
 BATCH_BYTES: Final = 64 * 1024
 ATTEMPTS: Final = 3
 KEY_MOST: Final = 200
+# The largest number that SQLite keeps.
+NUMBER_MOST: Final = 2**63 - 1
 WAITING: Final = (MessageState.PENDING, MessageState.DELIVERED)
 
 
@@ -28,13 +30,13 @@ def send(hive: Hive, *, sender: str, to: str, body: str, key: str | None = None)
     `Conflict` when the inbox is full or the key was used for another message.
     """
     _check_body(hive, body)
-    if key is not None and not 0 < len(key) <= KEY_MOST:
-        raise Invalid(f"a key has 1 to {KEY_MOST} characters", hint="--key order-4711")
+    if key is not None and not (0 < len(key) <= KEY_MOST and key.isprintable()):
+        raise Invalid(f"a key has 1 to {KEY_MOST} characters that can be printed", hint="--key order-4711")
     with hive.db.write():
         if key is not None and (first := MessageRow.get_or_none(MessageRow.sender == sender, MessageRow.key == key)):
             if (first.recipient, first.body) != (to, body):
                 raise Conflict(
-                    f"the key {key!r} belongs to message {first.number}, which says something else", hint="another key"
+                    f"the key {key!a} belongs to message {first.number}, which says something else", hint="another key"
                 )
             return message_from(first)
         _check_recipient(to)
@@ -68,7 +70,7 @@ def notify(hive: Hive, recipients: Iterable[str], body: str) -> list[AgentName]:
 
 
 def watchers(about: str) -> list[str]:
-    """Who hears of what happens to an agent: every manager, or the operator for a manager and where there is none. Within a read."""
+    """Who hears of what happens to an agent: every manager; for a manager, and where there is none, the operator. Within a read."""
     managers = [
         row.name for row in AgentRow.select().where(AgentRow.flavor == Flavor.MANAGER, AgentRow.wanted != Wanted.DESTROYED)
     ]
@@ -80,21 +82,29 @@ def lease(hive: Hive, name: AgentName, *, epoch: int, turn: int) -> list[Message
 
     A message that failed before comes alone. The values say whether each was handed out before.
     """
-    return _hand_out(hive, _next_batch(name), epoch=epoch, turn=turn, tool_use=None)
+    waiting = (MessageRow.recipient == name) & (MessageRow.state == MessageState.PENDING)
+    return _hand_out(hive, _next_batch(waiting), epoch=epoch, turn=turn, tool_use=None)
 
 
 def lease_for_tool(hive: Hive, name: AgentName, *, epoch: int, turn: int, tool_use: str) -> list[Message]:
     """Hand out what waits to a `recv` call of the turn that runs now.
 
-    Unconfirmed until the harness has seen that the call's result reached the model. Raises `Conflict` when the turn is
-    not the agent's current one any more.
+    Unconfirmed until the harness has seen that the call's result reached the model. A call that is made again gets
+    what it was given before; a message that failed before is left for a turn of its own. Raises `Conflict` when the
+    turn is not the agent's current one any more.
     """
+    asked_before = _held(name, epoch, turn) & (MessageRow.tool_use == tool_use) & (MessageRow.confirmed == 0)
+    fresh = (MessageRow.recipient == name) & (MessageRow.state == MessageState.PENDING) & (MessageRow.attempt == 0)
+    with hive.db.read():
+        _check_current(name, epoch, turn)
+        # Most looks find nothing, and need not queue for a writer's place.
+        if not MessageRow.select().where(asked_before | fresh).exists():
+            return []
     with hive.db.write():
-        running = TurnRow.get_or_none(TurnRow.number == turn, TurnRow.agent == name, TurnRow.outcome.is_null())
-        agent = AgentRow.get_or_none(AgentRow.name == name)
-        if running is None or agent is None or agent.epoch != epoch:
-            raise Conflict("the turn that asked has ended", hint="read your mail in the next turn")
-        return _hand_out(hive, _next_batch(name), epoch=epoch, turn=turn, tool_use=tool_use)
+        _check_current(name, epoch, turn)
+        # Its first result may never have reached the model, so a confirmation must speak for these and no others.
+        again = list(MessageRow.select().where(asked_before).order_by(MessageRow.number))
+        return _hand_out(hive, again or _next_batch(fresh), epoch=epoch, turn=turn, tool_use=tool_use)
 
 
 def confirm(hive: Hive, name: AgentName, *, epoch: int, tool_use: str) -> None:
@@ -165,7 +175,7 @@ def expire(hive: Hive, name: AgentName, *, reason: str) -> int:
 def get(hive: Hive, number: int) -> Message:
     """One message. Raises `NotFound`."""
     with hive.db.read():
-        row = MessageRow.get_or_none(MessageRow.number == number)
+        row = MessageRow.get_or_none(MessageRow.number == number) if 0 < number <= NUMBER_MOST else None
     if row is None:
         raise NotFound(f"there is no message {number}", hint="hyperhive messages")
     return message_from(row)
@@ -207,11 +217,12 @@ def read(hive: Hive, numbers: Sequence[int] | None) -> list[Message]:
     with hive.db.write():
         mine = MessageRow.recipient == OPERATOR
         if numbers is not None:
-            known = {row.number for row in MessageRow.select(MessageRow.number).where(mine, MessageRow.number.in_(list(numbers)))}
+            possible = [number for number in numbers if 0 < number <= NUMBER_MOST]
+            known = {row.number for row in MessageRow.select(MessageRow.number).where(mine, MessageRow.number.in_(possible))}
             for number in numbers:
                 if number not in known:
                     raise NotFound(f"there is no message {number} in your inbox", hint="hyperhive inbox")
-            mine &= MessageRow.number.in_(list(numbers))
+            mine &= MessageRow.number.in_(possible)
         waiting = [row.number for row in MessageRow.select().where(mine, MessageRow.state == MessageState.PENDING)]
         now = hive.now()
         for start in range(0, len(waiting), 500):
@@ -226,10 +237,11 @@ def read(hive: Hive, numbers: Sequence[int] | None) -> list[Message]:
     return [message_from(row) for row in done]
 
 
-def counts(names: Iterable[str] | None = None) -> dict[str, Mail]:
-    """How many messages of each correspondent are where. Within a read."""
+def counts() -> dict[str, Mail]:
+    """How many messages of each agent are where. Within a read."""
+    # By agent, for the index begins with the recipient, and most messages are done with.
     query = MessageRow.select(MessageRow.recipient, MessageRow.state, fn.COUNT(MessageRow.number)).where(
-        MessageRow.state.in_((*WAITING, MessageState.DEAD))
+        MessageRow.recipient.in_(AgentRow.select(AgentRow.name)), MessageRow.state.in_((*WAITING, MessageState.DEAD))
     )
     found: dict[str, dict[MessageState, int]] = {}
     for recipient, state, count in rows(query.group_by(MessageRow.recipient, MessageRow.state)):
@@ -248,10 +260,12 @@ def no_such_agent(name: str) -> NotFound:
     """The error for a name that nobody bears, with the nearest that somebody does. Within a read."""
     import difflib
 
+    # An agent may ask for a name of any length.
+    start = name[:40]
     names = [row.name for row in AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)]
-    near = difflib.get_close_matches(name, [*names, OPERATOR], n=1)
+    near = difflib.get_close_matches(start, [*names, OPERATOR], n=1)
     return NotFound(
-        f"there is no agent {ascii(name)[1:-1]}", hint=f"did you mean {near[0]}?" if near else "`hyperhive ps` shows who is there"
+        f"there is no agent {ascii(start)[1:-1]}", hint=f"did you mean {near[0]}?" if near else "`hyperhive ps` shows who is there"
     )
 
 
@@ -293,11 +307,19 @@ def _insert(hive: Hive, *, sender: str, recipient: str, kind: MessageKind, body:
     )
 
 
-def _next_batch(name: AgentName) -> list[MessageRow]:
+def _check_current(name: AgentName, epoch: int, turn: int) -> None:
+    agent = AgentRow.get_or_none(AgentRow.name == name)
+    running = TurnRow.get_or_none(
+        TurnRow.number == turn, TurnRow.agent == name, TurnRow.epoch == epoch, TurnRow.outcome.is_null()
+    )
+    if running is None or agent is None or agent.epoch != epoch:
+        raise Conflict("the turn that asked has ended", hint="read your mail in the next turn")
+
+
+def _next_batch(waiting: Expression) -> list[MessageRow]:
     batch: list[MessageRow] = []
     size = 0
-    query = MessageRow.select().where(MessageRow.recipient == name, MessageRow.state == MessageState.PENDING)
-    for row in query.order_by(MessageRow.number).limit(200):
+    for row in MessageRow.select().where(waiting).order_by(MessageRow.number).limit(200):
         size += len(row.body.encode())
         if batch and (size > BATCH_BYTES or row.attempt > 0):
             break
@@ -352,7 +374,10 @@ def _check_body(hive: Hive, body: str) -> None:
 def _check_recipient(to: str) -> None:
     if to == OPERATOR:
         return
-    row = AgentRow.get_or_none(AgentRow.name == to)
+    try:
+        row = AgentRow.get_or_none(AgentRow.name == parse_name(to))
+    except Invalid:
+        raise no_such_agent(to) from None
     if row is None:
         raise no_such_agent(to)
     if row.wanted is Wanted.DESTROYED:
@@ -366,8 +391,12 @@ def _check_sender(hive: Hive, sender: AgentName, to: str) -> None:
     config, _ = config_of(hive, sender, row.deployed)
     if not config.may_send_to(to):
         raise Denied(f"{sender} may not write to {to}", hint=f"it may write to: {', '.join(config.send_to) or 'nobody'}")
+    now = hive.now()
+    # What was sent in the future was sent before the clock was set back.
     recent = (
-        MessageRow.select().where(MessageRow.sender == sender, MessageRow.sent_at > hive.now() - timedelta(minutes=1)).count()
+        MessageRow.select()
+        .where(MessageRow.sender == sender, MessageRow.sent_at > now - timedelta(minutes=1), MessageRow.sent_at <= now)
+        .count()
     )
     if recent >= hive.settings.limits.sends_per_minute:
         raise Denied(f"{sender} has sent {recent} messages in a minute", hint="wait a minute, and say more in fewer messages")

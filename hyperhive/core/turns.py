@@ -1,13 +1,11 @@
 """Turns: who works on which messages, how it ended, what it cost."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from peewee import fn
 
-from hyperhive.core import doorbell, messages
+from hyperhive.core import doorbell, eligibility, messages, operations
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, Blocked, Message, Outcome, Turn
@@ -20,6 +18,10 @@ CRASH_WINDOW: Final = timedelta(minutes=10)
 # How long an agent rests after an overload, and at most, in seconds; it doubles until a turn ends well.
 REST: Final = 30
 REST_MOST: Final = 600
+# A usage limit is never waited for longer: accounts are counted by the week.
+LIMIT_MOST: Final = timedelta(days=8)
+# How many lines of news an agent is told.
+NEWS_MOST: Final = 5
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -55,15 +57,19 @@ class Fenced(Conflict):
 def begin_epoch(hive: Hive, name: AgentName) -> int:
     """A new harness takes the agent. By the holder of the agent's harness lock.
 
-    Messages of any earlier turn come again, open turns end as `lost`. Gives back the number of the epoch. The fifth
-    harness in ten minutes whose predecessors finished no turn finds the agent blocked as crashed; it must leave.
+    Messages of any earlier turn come again, open turns end as `lost`, and what was asked of an earlier harness is over.
+    Gives back the number of the epoch. The fifth harness in ten minutes whose predecessor finished no turn finds the
+    agent blocked as crashed; it must leave. Raises `Fenced` when the agent is gone.
     """
     now = hive.now()
     with hive.db.write():
-        agent = AgentRow.get(AgentRow.name == name)
+        agent = AgentRow.get_or_none(AgentRow.name == name)
+        if agent is None:
+            raise Fenced(f"{name} is gone")
         messages.give_back_all(name)
+        operations.drop_of_earlier(hive, name)
         TurnRow.update(outcome=Outcome.LOST, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
-        fresh = agent.empty_since is None or now - agent.empty_since > CRASH_WINDOW
+        fresh = agent.empty_since is None or not timedelta() <= now - agent.empty_since <= CRASH_WINDOW
         starts = 1 if fresh else agent.empty_starts + 1
         changes = {
             "epoch": agent.epoch + 1,
@@ -71,12 +77,14 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
             "activity_since": now,
             "empty_starts": starts,
             "empty_since": now if fresh else agent.empty_since,
+            # For the next one, should this one finish no turn.
             "not_before": now + timedelta(seconds=BACK_OFF[min(starts, len(BACK_OFF)) - 1]),
         }
         told: list[AgentName] = []
         if starts > CRASHES:
             reason = f"it was started {CRASHES} times in ten minutes and finished no turn"
-            changes |= {"blocked": Blocked.CRASHED, "blocked_reason": reason, "empty_starts": 0, "empty_since": None}
+            changes |= {"blocked": Blocked.CRASHED, "blocked_since": now, "blocked_until": None, "blocked_reason": reason}
+            changes |= {"empty_starts": 0, "empty_since": None}
             told = messages.notify(
                 hive,
                 messages.watchers(name),
@@ -104,10 +112,16 @@ def end_epoch(hive: Hive, name: AgentName, *, epoch: int) -> None:
 
 
 def begin(hive: Hive, name: AgentName, *, epoch: int, model: str | None, conversation: str) -> Begun | None:
-    """Start a turn over what waits; None when nothing does. Raises `Fenced` when another harness has the agent."""
+    """Start a turn over what waits; None when nothing does, or when the agent may have no turn now.
+
+    Raises `Fenced` when another harness has the agent.
+    """
     now = hive.now()
     with hive.db.write():
         agent = _fence(name, epoch)
+        # Here, not before: whoever stops an agent commits that first, and no turn begins after it.
+        if not eligibility.is_allowed(hive, name):
+            return None
         row = TurnRow.create(agent=name, epoch=epoch, model=model, conversation=conversation, started_at=now)
         handed = messages.lease(hive, name, epoch=epoch, turn=row.number)
         if not handed:
@@ -161,7 +175,7 @@ def end(
                 cache_write_tokens=usage.cache_write_tokens,
                 ended_at=now,
             )
-            .where(TurnRow.number == turn, TurnRow.epoch == epoch, TurnRow.outcome.is_null())
+            .where(TurnRow.number == turn, TurnRow.agent == name, TurnRow.epoch == epoch, TurnRow.outcome.is_null())
             .execute()
         )
         if not changed:
@@ -179,7 +193,7 @@ def end(
         AgentRow.update(activity=Activity.IDLE, activity_since=now, empty_starts=0, empty_since=None, not_before=None).where(
             AgentRow.name == name
         ).execute()
-        told += _block(hive, agent, outcome, error, until)
+        told += _block(hive, agent, outcome, error, until, turn)
     for who in told:
         doorbell.ring(hive.paths, who)
 
@@ -188,7 +202,7 @@ def not_ready(hive: Hive, name: AgentName, *, epoch: int, reason: str) -> None:
     """No turn could begin: the agent rests for a while, which counts no attempt, and the reason is shown."""
     with hive.db.write():
         agent = _fence(name, epoch)
-        told = _block(hive, agent, Outcome.TOOLS_LOST, reason, None)
+        told = _block(hive, agent, Outcome.TOOLS_LOST, reason, None, None)
     for who in told:
         doorbell.ring(hive.paths, who)
 
@@ -199,6 +213,27 @@ def set_activity(hive: Hive, name: AgentName, *, epoch: int, activity: Activity)
         AgentRow.update(activity=activity, activity_since=hive.now()).where(
             AgentRow.name == name, AgentRow.epoch == epoch
         ).execute()
+
+
+def add_news(name: AgentName, text: str) -> None:
+    """Something that the agent's next prompt begins with. Within a write."""
+    news = AgentRow.get(AgentRow.name == name).news
+    lines = [line for line in news.splitlines() if line and line != text]
+    AgentRow.update(news="\n".join([*lines[1 - NEWS_MOST :], text])).where(AgentRow.name == name).execute()
+
+
+def close_books(hive: Hive, name: AgentName) -> None:
+    """Nobody works for the agent any more: messages come back, its turn is interrupted, nothing of it is a crash.
+
+    Within a write, by the one who holds the agent.
+    """
+    now = hive.now()
+    messages.give_back_all(name)
+    operations.drop_of_earlier(hive, name)
+    TurnRow.update(outcome=Outcome.INTERRUPTED, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
+    AgentRow.update(
+        ended_epoch=AgentRow.epoch, activity=Activity.IDLE, activity_since=now, empty_starts=0, empty_since=None, not_before=None
+    ).where(AgentRow.name == name).execute()
 
 
 def current(hive: Hive, name: AgentName) -> Current | None:
@@ -227,10 +262,17 @@ def listed(hive: Hive, name: str | None = None, *, limit: int = 50) -> list[Turn
         return [turn_from(row) for row in query.order_by(TurnRow.number.desc()).limit(limit)][::-1]
 
 
-def latest(names: Sequence[str] | None = None) -> dict[str, TurnRow]:
+def latest() -> dict[str, TurnRow]:
     """Each agent's last turn that ended. Within a read."""
-    newest = TurnRow.select(fn.MAX(TurnRow.number)).where(TurnRow.outcome.is_null(False)).group_by(TurnRow.agent)
-    return {row.agent: row for row in TurnRow.select().where(TurnRow.number.in_(newest))}
+    # One look into the index an agent, however many turns there were.
+    of_agent = TurnRow.alias()
+    newest = (
+        of_agent.select(of_agent.number)
+        .where(of_agent.agent == AgentRow.name, of_agent.outcome.is_null(False))
+        .order_by(of_agent.number.desc())
+        .limit(1)
+    )
+    return {row.agent: row for row in TurnRow.select().where(TurnRow.number.in_(AgentRow.select(newest)))}
 
 
 def turn_from(row: TurnRow) -> Turn:
@@ -260,35 +302,49 @@ def _fence(name: AgentName, epoch: int) -> AgentRow:
     return agent
 
 
-def _block(hive: Hive, agent: AgentRow, outcome: Outcome, error: str | None, until: datetime | None) -> list[AgentName]:
+def _block(
+    hive: Hive, agent: AgentRow, outcome: Outcome, error: str | None, until: datetime | None, turn: int | None
+) -> list[AgentName]:
     """Hold the agent back as its turn's end demands. Tells once, when it becomes so; gives back whom to ring for."""
     name = AgentName(agent.name)
     now = hive.now()
+    times = agent.blocked_times + 1
+    rest = now + timedelta(seconds=min(REST * 2 ** min(times - 1, 10), REST_MOST))
+    notice: str | None = None
     match outcome:
         case Outcome.OK:
-            blocked, times, notice = Blocked.NONE, 0, None
-            until = None
+            blocked, times, until = Blocked.NONE, 0, None
         case Outcome.LOGIN:
-            blocked, times, until = Blocked.LOGIN, agent.blocked_times, None
-            notice = f"needs_login: {name} is not logged in. Only the operator can do that: `hyperhive login {name}`."
+            blocked, until = Blocked.LOGIN, None
+            if agent.blocked is not Blocked.LOGIN:
+                notice = f"needs_login: {name} is not logged in. Only the operator can do that: `hyperhive login {name}`."
         case Outcome.LIMITED:
-            blocked, times = Blocked.LIMITED, agent.blocked_times + 1
-            until = until or now + timedelta(seconds=REST_MOST)
-            notice = f"limited: {name} has used up what its account allows, and goes on at {until:%Y-%m-%d %H:%M} UTC."
+            # A reset that has passed already would begin the next turn at once, and so for ever.
+            blocked, until = Blocked.LIMITED, min(max(until or now + timedelta(seconds=REST_MOST), rest), now + LIMIT_MOST)
+            if not _ended_so_before(name, turn, outcome):
+                notice = f"limited: {name} has used up what its account allows, and goes on at {until:%Y-%m-%d %H:%M} UTC."
         case Outcome.OVERLOADED | Outcome.TOOLS_LOST:
-            blocked, times = Blocked.LIMITED, agent.blocked_times + 1
-            until = now + timedelta(seconds=min(REST * 2 ** min(times - 1, 10), REST_MOST))
-            notice = None
+            blocked, until = Blocked.LIMITED, rest
             if times == 1 and outcome is Outcome.TOOLS_LOST:
                 notice = f"not_ready: {name} cannot work now: {error}. It is tried again; `hyperhive logs {name}` tells more."
         case _:
             return []
     AgentRow.update(
         blocked=blocked,
+        blocked_since=None if blocked is Blocked.NONE else now,
         blocked_until=until,
         blocked_reason=None if blocked is Blocked.NONE else (error or outcome.value)[:500],
         blocked_times=times,
     ).where(AgentRow.name == name).execute()
-    if notice is None or (agent.blocked is blocked and blocked is Blocked.LOGIN):
-        return []
-    return messages.notify(hive, messages.watchers(name), notice)
+    return messages.notify(hive, messages.watchers(name), notice) if notice is not None else []
+
+
+def _ended_so_before(name: AgentName, turn: int | None, outcome: Outcome) -> bool:
+    """The agent's turn before this one ended in the same way, which was told then."""
+    before = (
+        TurnRow.select(TurnRow.outcome)
+        .where(TurnRow.agent == name, TurnRow.number < turn, TurnRow.outcome.is_null(False))
+        .order_by(TurnRow.number.desc())
+        .first()
+    )
+    return before is not None and before.outcome is outcome

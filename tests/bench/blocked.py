@@ -7,21 +7,22 @@ from types import TracebackType
 from typing import Any, Self
 
 from hyperhive.core import messages, turns
-from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import Heard, HubLink
 from hyperhive.core.model import Activity, AgentName
+from tests.support.swarm import Swarm
 
 PATIENCE = 60.0
 _HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
 
 class Blocked:
-    """The agent, from `with` to its end; the hive's hub runs."""
+    """The agent, from `with` to its end; the swarm's hub was started."""
 
-    def __init__(self, hive: Hive, name: AgentName) -> None:
+    def __init__(self, swarm: Swarm, name: AgentName) -> None:
         self.name = name
-        self._hive = hive
-        self._link = HubLink(hive.paths.hub_socket, name)
+        self._swarm = swarm
+        self._hive = swarm.hive
+        self._link = HubLink(swarm.hive.paths.hub_socket, name)
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(PATIENCE)
         self._lines = self._socket.makefile("rb")
@@ -63,7 +64,7 @@ class Blocked:
         messages.confirm(self._hive, self.name, epoch=self._epoch, tool_use=self._waiting)
 
     def _meet_hub(self) -> None:
-        assert self._link.connect(), "the hub does not answer"
+        self._swarm.until(self._link.connect, "the hub answers")
         while not self._link.hear() & Heard.WAKE:
             assert select.select([self._link], [], [], PATIENCE)[0], "the hub does not greet"
 

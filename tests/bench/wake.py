@@ -27,13 +27,15 @@ def measure(base: Path) -> Iterator[Figure]:
         with Swarm(home, lambda request: say("never asked"), up=False) as swarm, floor(home) as bare, ExitStack() as held:
             names = crowd(swarm.hive, agents)
             swarm.start_hub()
-            waiting = [held.enter_context(Blocked(swarm.hive, name)) for name in names]
+            waiting = [held.enter_context(Blocked(swarm, name)) for name in names]
             for one in waiting:
                 one.wait()
             lowest, found = [], []
             for number in range(ROUNDS):
                 lowest.append(bare.wake())
                 found.append(_round(swarm.hive, waiting[number % agents]))
+            # Before the agents let go of it: it would start harnesses in their place.
+            swarm.stop_hub()
         what = "one agent blocked in recv" if agents == 1 else f"one of {agents} blocked agents"
         yield Figure(
             f"wake.{agents}",

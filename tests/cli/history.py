@@ -21,7 +21,9 @@ def tell(hive: Hive, name: AgentName, body: str) -> Message:
     return messages.send(hive, sender=name, to=OPERATOR, body=body)
 
 
-def turn(hive: Hive, name: AgentName, outcome: Outcome = Outcome.OK, *, error: str | None = None, says: str | None = None) -> None:
+def turn(
+    hive: Hive, name: AgentName, outcome: Outcome = Outcome.OK, *, error: str | None = None, says: str | None = None
+) -> None:
     """A turn over all that waits for an agent; with `says` it writes to the operator in it."""
     epoch = turns.begin_epoch(hive, name)
     begun = turns.begin(hive, name, epoch=epoch, model=None, conversation="conversation")

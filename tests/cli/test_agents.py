@@ -18,7 +18,7 @@ def test_spawn_gives_an_agent_what_was_asked_for(hive: Hive, home: Path) -> None
     role.write_text("You look after the blog.")
     shell.answer(
         "spawn", "ada", "--manager", "--role-file", str(role), "--model", "opus", "--network", "none", "--env", "TZ=UTC",
-        "--env", "A=b=c", "--mount", f"{home}:/workspace/blog", "--runtime", "bubblewrap", "--no-start",
+        "--env", "A=b=c", "--mount", "/usr/share:/workspace/blog", "--runtime", "bubblewrap", "--no-start",
     )  # fmt: skip
     ada = agents.get(hive, "ada")
     config, _ = builds.config_of(hive, parse_name("ada"), ada.deployed)
@@ -180,7 +180,9 @@ def test_a_token_is_read_from_standard_input_and_shown_nowhere(hive: Hive, ada: 
     assert token not in everything
 
 
-@pytest.mark.parametrize("given", [b"", b"short", b"two words of it", b"\xff\xfe" * 8, b"x" * 100_000], ids=["none", "short", "words", "bytes", "long"])
+@pytest.mark.parametrize(
+    "given", [b"", b"short", b"two words of it", b"\xff\xfe" * 8, b"x" * 100_000], ids=["none", "short", "words", "bytes", "long"]
+)
 def test_what_is_no_token_is_refused(given: bytes, hive: Hive, ada: AgentName) -> None:
     assert shell.complaint("login", "ada", "--token", given=given, code=2)[0] == "that is not a token"
     assert not agents.get(hive, ada).logged_in

@@ -13,10 +13,33 @@ from tests.cli import history, shell
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
-AGENT = {"name", "flavor", "runtime", "wanted", "running", "blocked", "under_way", "turn", "model", "mail", "logged_in", "last_turn"}
+AGENT = {
+    "name",
+    "flavor",
+    "runtime",
+    "wanted",
+    "running",
+    "blocked",
+    "under_way",
+    "turn",
+    "model",
+    "mail",
+    "logged_in",
+    "last_turn",
+}
 MESSAGE = {"number", "sender", "recipient", "kind", "body", "state", "attempt", "sent_at"}
 TURN = {"number", "agent", "outcome", "model", "cost_usd", "input_tokens", "output_tokens", "started_at", "ended_at"}
-COST = {"agent", "day", "turns", "cost_usd", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "seconds"}
+COST = {
+    "agent",
+    "day",
+    "turns",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "seconds",
+}
 
 
 @pytest.fixture
@@ -61,7 +84,9 @@ def test_spawn(hive: Hive) -> None:
     assert read("spawn", "bob", "--no-start")["wanted"] == "stopped"
 
 
-@pytest.mark.parametrize("words", [["inbox"], ["inbox", "ada"], ["inbox", "ada", "--all"], ["messages"], ["read", "--all"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["inbox"], ["inbox", "ada"], ["inbox", "ada", "--all"], ["messages"], ["read", "--all"]], ids=" ".join
+)
 def test_messages(words: list[str], worked: Hive) -> None:
     found = read(*words)
     assert found

@@ -27,7 +27,17 @@ try:
 finally:
     print("MODULES", *sys.modules, file=sys.stderr)
 """
-READING = [["ps"], ["inbox"], ["messages"], ["turns"], ["cost"], ["show", "ada"], ["events", "ada"], ["logs", "ada"], ["model", "ada"]]
+READING = [
+    ["ps"],
+    ["inbox"],
+    ["messages"],
+    ["turns"],
+    ["cost"],
+    ["show", "ada"],
+    ["events", "ada"],
+    ["logs", "ada"],
+    ["model", "ada"],
+]
 
 
 def modules(*words: str) -> set[str]:

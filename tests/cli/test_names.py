@@ -26,8 +26,8 @@ BAD = {
     "dash last": "ada-",
     "dots between": "a.b",
     "space": "a b",
-    "full width": "ａｄａ",
-    "dotless": "adı",
+    "full width": "\uff41\uff44\uff41",
+    "dotless": "ad\u0131",
     "arabic digit": "a٣",
 }
 # Every command that takes a name, with what else it needs.

@@ -95,7 +95,9 @@ def test_a_terminal_gets_colours_alone_and_no_line_that_passes_for_ours(words: l
     assert not passes_for_ours(plain)
 
 
-@pytest.mark.parametrize("words", [["inbox", "--json"], ["messages", "--json"], ["events", "mallory", "--json"], ["ps", "--json"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["inbox", "--json"], ["messages", "--json"], ["events", "mallory", "--json"], ["ps", "--json"]], ids=" ".join
+)
 def test_json_holds_every_character_and_none_that_acts(words: list[str], mischief: Hive) -> None:
     import msgspec
 

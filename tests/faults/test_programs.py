@@ -1,57 +1,79 @@
 """Whatever stands in the place of the agent CLI: nothing is lost, nothing loops, and the reason is plain."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hyperhive.core import agents
-from hyperhive.core.model import OPERATOR, Blocked, EventKind, MessageState, Outcome
-from tests.faults.aftermath import processes_of, tracebacks
+from hyperhive.core.model import OPERATOR, AgentName, Blocked, EventKind, MessageState, Outcome
+from tests.faults.aftermath import cli_of, harness_of, processes_of, tracebacks
 from tests.faults.wrecks import ADA, Wreck, wreck
 
 pytestmark = pytest.mark.box
 
 
-def rests(hive: Wreck, reason: str) -> list[str]:
+def has_rest(hive: Wreck, name: str) -> bool:
+    return hive.agent(name).blocked is Blocked.LIMITED and not hive.has_harness(name)
+
+
+def rests(hive: Wreck, name: str, reason: str) -> list[str]:
     """What is wrong with an agent that cannot work for this reason, and rests."""
-    agent = hive.agent("ada")
-    notes = [str(event.data["text"]) for event in hive.events(kind=EventKind.NOTE)]
+    agent = hive.agent(name)
+    notes = [str(event.data["text"]) for event in hive.events(name, EventKind.NOTE)]
     told = [message.body for message in hive.inbox()]
     facts = {
         "it is held back until a time": agent.blocked is Blocked.LIMITED and agent.blocked_until is not None,
         f"its reason says {reason!r}": reason in (agent.blocked_reason or ""),
         "its history says so": any(reason in note for note in notes),
-        "the operator was told once": len([body for body in told if body.startswith("not_ready: ada") and reason in body]) == 1,
+        "the operator was told once": len([body for body in told if body.startswith(f"not_ready: {name} ") and reason in body]) == 1,
         "it was started once": agent.epoch == 1,
-        "no turn was counted": not hive.turns(),
+        "no turn was counted": not hive.turns(name),
         "its message waits, with no attempt": (agent.mail.pending, agent.mail.dead) == (1, 0),
         "no log tells of a bug": not tracebacks(hive.home),
     }
     return [fact for fact, holds in facts.items() if not holds]
 
 
-@pytest.mark.parametrize(
-    ("mode", "reason"),
-    [
-        ("exits", "the agent CLI has ended: the licence has expired"),
-        ("silent", "the agent CLI has ended: it said nothing"),
-        ("rubbish", "the agent CLI printed something that is not its protocol"),
-        ("babbles", "the agent CLI printed something that is not its protocol"),
-        ("hangs", "the agent CLI does not answer"),
-        ("floods", "the agent CLI does not answer"),
-        ("floods_without_end", "the agent CLI printed something that is not its protocol"),
-    ],
-)
-def test_a_program_that_never_gets_ready_costs_nothing_but_time(home: Path, mode: str, reason: str) -> None:
-    with wreck(home, variant="impatient", mode=mode) as hive:
-        sent = hive.send("ada", "work")
-        hive.until(lambda: hive.agent("ada").blocked is Blocked.LIMITED and not hive.has_harness("ada"), "it rests")
-        assert not rests(hive, reason)
+REASONS = {
+    "exits": "the agent CLI has ended: the licence has expired",
+    "silent": "the agent CLI has ended: it said nothing",
+    "rubbish": "the agent CLI printed something that is not its protocol",
+    "babbles": "the agent CLI printed something that is not its protocol",
+    "hangs": "the agent CLI does not answer",
+    "floods": "the agent CLI does not answer",
+    "floods_without_end": "the agent CLI printed something that is not its protocol",
+}
+
+
+def test_a_program_that_never_gets_ready_costs_nothing_but_time(home: Path) -> None:
+    with Wreck(home, variant="impatient", mode="hangs") as hive:
+        numbers = {}
+        for mode, reason in REASONS.items():
+            name = mode.replace("_", "-")
+            hive.use(mode)
+            hive.spawn(name)
+            numbers[name] = hive.send(name, "work").number
+            hive.until(partial(has_rest, hive, name), f"{name} rests")
+            assert not rests(hive, name, reason), name
         hive.use("good")
-        agents.start(hive.hive, ADA, by=OPERATOR)
-        assert hive.ended(sent.number).state is MessageState.ACKNOWLEDGED
-        # The control: an agent that works is found to be no such case.
-        assert len(rests(hive, reason)) >= 4
+        for name in numbers:
+            agents.start(hive.hive, AgentName(name), by=OPERATOR)
+        for name, number in numbers.items():
+            assert hive.ended(number).state is MessageState.ACKNOWLEDGED
+            # The control: an agent that works is found to be no such case.
+            assert len(rests(hive, name, REASONS[name.replace("-", "_")])) >= 4
+
+
+def test_a_hive_that_ends_while_an_agent_gets_ready_holds_nobody_back(home: Path) -> None:
+    with wreck(home, mode="hangs") as hive:
+        sent = hive.send("ada", "work")
+        hive.until(lambda: (harness := harness_of(hive.hive, "ada")) and cli_of(harness), "its CLI runs")
+        hive.stop_hub()
+        assert hive.agent("ada").blocked is Blocked.NONE
+        assert not hive.inbox()
+        found = hive.message(sent.number)
+        assert (found.state, found.attempt) == (MessageState.PENDING, 0)
 
 
 def test_a_program_that_is_missing_is_named(home: Path) -> None:
@@ -59,8 +81,8 @@ def test_a_program_that_is_missing_is_named(home: Path) -> None:
         hive.configure(command=[str(home / "nowhere/claude")])
         hive.start_hub()
         hive.send("ada", "work")
-        hive.until(lambda: hive.agent("ada").blocked is Blocked.LIMITED and not hive.has_harness("ada"), "it rests")
-        assert not rests(hive, f"{home}/nowhere/claude, which `claude.command` in hive.toml names, is no program")
+        hive.until(lambda: has_rest(hive, "ada"), "it rests")
+        assert not rests(hive, "ada", f"{home}/nowhere/claude, which `claude.command` in hive.toml names, is no program")
 
 
 def test_a_program_that_dies_in_every_turn_ends_its_message_visibly(home: Path) -> None:

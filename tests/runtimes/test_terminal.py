@@ -30,6 +30,25 @@ box = boxes.make(sys.argv[1])
 sys.exit(run_in_box(box.runtime, box.place, sys.argv[2:], box.env(GREETING="hello")))
 """
 
+WAIT_FOR_KEYS = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("ready", flush=True)
+signal.sigwait([signal.SIGINT])
+print("caught", flush=True)
+print("got", input())
+"""
+
+JOB = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])
+print("working", flush=True)
+signal.sigwait([signal.SIGCONT])
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print("going on", flush=True)
+signal.pause()
+"""
+
 SHOW_SIZES = """
 import os, signal
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])
@@ -119,10 +138,7 @@ def test_on_a_terminal_it_has_a_terminal(kind: str, screens: list[Screen]) -> No
 
 @kinds
 def test_keys_and_signals_reach_it_and_the_terminal_is_as_before(kind: str, screens: list[Screen]) -> None:
-    screen = show(
-        screens, kind, "bash", "-c", "trap 'echo caught' INT; echo ready; while ! read -r line; do :; done; echo got $line",
-        after="stty -a",
-    )  # fmt: skip
+    screen = show(screens, kind, "python3", "-c", WAIT_FOR_KEYS, after="stty -a")
     screen.wait_for("ready")
     screen.type("\x03")
     screen.wait_for("caught")
@@ -135,14 +151,18 @@ def test_keys_and_signals_reach_it_and_the_terminal_is_as_before(kind: str, scre
 
 @kinds
 def test_job_control_works(kind: str, screens: list[Screen]) -> None:
-    screen = show(screens, kind, "env", "PS1=what now? ", "bash", "--norc", "--noediting", "-i")
+    screen = show(screens, kind, "env", "PS1=what now? ", f"JOB={JOB}", "bash", "--norc", "--noediting", "-i")
     screen.wait_for("what now? ")
-    screen.type("sh -c 'echo in $((6 * 7)); exec sleep 1000'\n")
-    screen.wait_for("in 42")
+    screen.type('python3 -c "$JOB"\n')
+    screen.wait_for("working")
     screen.type("\x1a")
     screen.wait_for("Stopped")
     screen.wait_for("what now? ")
-    screen.type("kill -KILL %1; wait %1; exit 4\n")
+    screen.type("fg\n")
+    screen.wait_for("going on")
+    screen.type("\x03")
+    screen.wait_for("what now? ")
+    screen.type("exit 4\n")
     assert screen.end() == 4
 
 

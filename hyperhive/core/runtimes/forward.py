@@ -9,10 +9,12 @@ import threading
 
 # Connections at once; more wait.
 MOST = 64
+# How long a client may go on when nothing more comes back, in seconds; socat's own time for it.
+LEAVE_MOST = 0.5
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
-    """Carry bytes one way until either side ends, then tell both."""
+    """Carry bytes one way until either side ends, then tell the other."""
     try:
         data = source.recv(65536)
         while data:
@@ -20,20 +22,28 @@ def pump(source: socket.socket, target: socket.socket) -> None:
             data = source.recv(65536)
     except OSError:
         pass
-    for end, way in ((source, socket.SHUT_RD), (target, socket.SHUT_WR)):
-        with contextlib.suppress(OSError):
-            end.shutdown(way)
+    close(target, socket.SHUT_WR)
+
+
+def close(end: socket.socket, way: int) -> None:
+    """End one way of a connection, or both; it may have ended already."""
+    with contextlib.suppress(OSError):
+        end.shutdown(way)
 
 
 def join(client: socket.socket, path: str, places: threading.Semaphore) -> None:
-    """Carry one connection to the socket and back."""
+    """Carry one connection to the socket and back; what comes back decides how long."""
     try:
         with client, socket.socket(socket.AF_UNIX) as peer:
             peer.connect(path)
-            back = threading.Thread(target=pump, args=(peer, client), daemon=True)
-            back.start()
-            pump(client, peer)
-            back.join()
+            up = threading.Thread(target=pump, args=(client, peer), daemon=True)
+            up.start()
+            pump(peer, client)
+            # Time to take the answer before the line goes dead.
+            up.join(LEAVE_MOST)
+            for end in (client, peer):
+                close(end, socket.SHUT_RDWR)
+            up.join()
     except (OSError, RuntimeError):
         # The gate is closed, or no thread is to be had: whoever asks again may find it otherwise.
         pass

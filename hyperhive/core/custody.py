@@ -1,0 +1,54 @@
+"""How everything that runs for an agent is ended, while nothing of it can begin again."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hyperhive.core import box, process
+from hyperhive.core.errors import Expired
+from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock, end_holder, holder, is_held
+from hyperhive.core.model import AgentName
+
+# How often a wait looks, and how long what was killed may take to end, in seconds.
+LOOK: Final = 0.02
+END_MOST: Final = 10.0
+
+
+@contextmanager
+def taken(hive: Hive, name: AgentName) -> Iterator[None]:
+    """End an agent's harness and all that it has started; inside the block no other begins.
+
+    Raises `Expired` when something does not end.
+    """
+    path = hive.paths.harness_lock(name)
+    with Lock(path) as lock:
+
+        def is_mine() -> bool:
+            if lock.take():
+                return True
+            end_holder(path)
+            return False
+
+        if not wait(is_mine, END_MOST):
+            raise Expired(f"the harness of {name} does not end ({holder(path)})", hint="hyperhive doctor")
+        # Its CLI ends with it, but a runtime without a container may let something of that live on.
+        if not wait(lambda: process.end_marked(box.MARK, str(hive.paths.agent(name))) == 0, END_MOST):
+            raise Expired(f"something that {name} has started does not end", hint="hyperhive doctor")
+        yield
+
+
+def has_left(hive: Hive, name: AgentName) -> bool:
+    """No harness of the agent lives."""
+    return not is_held(hive.paths.harness_lock(name))
+
+
+def wait(condition: Callable[[], bool], timeout: float) -> bool:
+    """Look until something is so, at most `timeout` seconds. Says whether it became so."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK)
+    return True

@@ -1,0 +1,100 @@
+"""Who is there: every agent as the operator sees it."""
+
+from typing import Final
+
+from hyperhive.core import eligibility, folders, messages, operations, turns
+from hyperhive.core.builds import config_of
+from hyperhive.core.errors import NotFound
+from hyperhive.core.hive import Hive
+from hyperhive.core.locks import is_held
+from hyperhive.core.model import Activity, Agent, AgentName, Blocked, LastTurn, Mail, TurnState, Wanted
+from hyperhive.core.tables import AgentRow, TurnRow
+
+_LOGIN_VARIABLES: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+
+
+def living(name: AgentName) -> AgentRow:
+    """The row of an agent that was not destroyed. Within a read or write. Raises `NotFound`."""
+    row = AgentRow.get_or_none(AgentRow.name == name)
+    if row is None:
+        raise messages.no_such_agent(name)
+    if row.wanted is Wanted.DESTROYED:
+        raise NotFound(f"{name} was destroyed", hint=f"`hyperhive spawn {name}` makes it anew from what is kept")
+    return row
+
+
+def get(hive: Hive, name: str) -> Agent:
+    """One agent, also a destroyed one. Raises `NotFound`."""
+    found = [agent for agent in listed(hive, everything=True) if agent.name == name]
+    if not found:
+        with hive.db.read():
+            raise messages.no_such_agent(name)
+    return found[0]
+
+
+def listed(hive: Hive, *, everything: bool = False) -> list[Agent]:
+    """All agents by name; with `everything` also those that were destroyed and are kept."""
+    with hive.db.read():
+        query = AgentRow.select().order_by(AgentRow.name)
+        if not everything:
+            query = query.where(AgentRow.wanted != Wanted.DESTROYED)
+        rows = list(query)
+        mail = messages.counts()
+        last = turns.latest()
+    under_way = operations.running(hive)
+    waiting = {one.name: one.waits_since for one in eligibility.eligible(hive)}
+    working = {row.name for row in rows if is_held(hive.paths.harness_lock(AgentName(row.name)))}
+    full = is_held(hive.paths.lock("hub")) and len(working) >= hive.settings.places()
+    shared_login = any(hive.settings.claude.env.get(key) for key in _LOGIN_VARIABLES)
+    now = hive.now()
+
+    def agent(row: AgentRow) -> Agent:
+        name = AgentName(row.name)
+        free = row.blocked is Blocked.LIMITED and eligibility.has_passed(row, now)
+        blocked = Blocked.NONE if free else row.blocked
+        until = row.blocked_until if blocked is Blocked.LIMITED else None
+        if row.name in working:
+            turn = TurnState(state=row.activity, since=row.activity_since)
+        elif full and name in waiting:
+            turn = TurnState(state=Activity.QUEUED, since=waiting[name])
+        else:
+            ended = last[row.name].ended_at if row.name in last else None
+            turn = TurnState(state=Activity.IDLE, since=ended or row.created_at, until=until)
+        return Agent(
+            name=row.name,
+            flavor=row.flavor,
+            runtime=row.runtime,
+            wanted=row.wanted,
+            running=row.wanted is Wanted.STARTED,
+            blocked=blocked,
+            blocked_until=until,
+            blocked_reason=row.blocked_reason if blocked is not Blocked.NONE else None,
+            under_way=under_way.get(row.name),
+            turn=turn,
+            model=row.model or config_of(hive, name, row.deployed)[0].model,
+            mail=mail.get(row.name, Mail(0, 0, 0)),
+            logged_in=row.blocked is not Blocked.LOGIN
+            and (shared_login or hive.paths.agent_token(name).exists() or folders.is_login_there(hive, name)),
+            keeps_events=row.keeps_events,
+            last_turn=_last_turn(last.get(row.name)),
+            deployed=row.deployed,
+            epoch=row.epoch,
+            uid=row.uid,
+            user=row.user,
+            created_at=row.created_at,
+            warnings=[line for line in row.warnings.splitlines() if line],
+        )
+
+    return [agent(row) for row in rows]
+
+
+def _last_turn(row: TurnRow | None) -> LastTurn | None:
+    if row is None or row.ended_at is None or row.outcome is None:
+        return None
+    return LastTurn(
+        outcome=row.outcome,
+        # The clock may have been set back meanwhile.
+        seconds=max(0.0, (row.ended_at - row.started_at).total_seconds()),
+        cost_usd=row.cost_usd,
+        ended_at=row.ended_at,
+    )
