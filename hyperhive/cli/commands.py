@@ -13,8 +13,8 @@ class Entry(NamedTuple):
 SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     "Agents": {
         "spawn": Entry("agents:spawn", "Make an agent, in a container of its own."),
-        "ps": Entry("agents:ps", "Show who does what."),
-        "show": Entry("agents:show", "Show all about one agent."),
+        "ps": Entry("overview:ps", "Show who does what."),
+        "show": Entry("overview:show", "Show all about one agent."),
         "start": Entry("lifecycle:start", "Let agents work, also those that were held back."),
         "stop": Entry("lifecycle:stop", "Stop agents; a turn that runs may end first."),
         "restart": Entry("lifecycle:restart", "Start agents' programs anew, after their turn."),

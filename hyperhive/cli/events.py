@@ -4,8 +4,8 @@ import click
 
 from hyperhive.cli import render, screen, story
 from hyperhive.cli.params import NAME, as_json, pass_hive
-from hyperhive.core import agents, follow
 from hyperhive.core import events as core
+from hyperhive.core import follow, roster
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Event
 
@@ -23,7 +23,7 @@ def events(hive: Hive, name: AgentName, follows: bool, newest: int, full: bool, 
     Its words, a line for each tool call, edits as differences, results in short. What another wrote stands behind a bar.
     --json prints one object a line.
     """
-    agent = agents.get(hive, name)
+    agent = roster.get(hive, name)
     if not agent.keeps_events:
         screen.talk(f"note: the events of {name} cannot be stored: what is shown here goes with its harness")
     if follows:

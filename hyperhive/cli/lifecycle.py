@@ -8,7 +8,7 @@ import click
 
 from hyperhive.cli import complaints, notes, screen
 from hyperhive.cli.params import NAME, pass_hive
-from hyperhive.core import agents
+from hyperhive.core import agents, roster
 from hyperhive.core.errors import HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName
@@ -68,7 +68,7 @@ def destroy(hive: Hive, names: tuple[AgentName, ...], purge: bool, yes: bool) ->
     Mail that waits for them ends as expired. `hyperhive spawn` of the same name takes the kept state over.
     """
     for name in names:
-        agents.get(hive, name)
+        roster.get(hive, name)
         if not yes:
             _ask_for_name(hive, name) if purge else _ask(f"Destroy {name}?")
     _each(names, partial(_destroy_and_purge if purge else _destroy, hive), "purged" if purge else "destroyed")
@@ -83,7 +83,7 @@ def purge(hive: Hive, name: AgentName, yes: bool) -> None:
 
     There is no way back.
     """
-    agents.get(hive, name)
+    roster.get(hive, name)
     if not yes:
         _ask_for_name(hive, name)
     agents.purge(hive, name, by=OPERATOR)

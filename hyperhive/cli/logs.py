@@ -6,7 +6,7 @@ import click
 
 from hyperhive.cli import screen
 from hyperhive.cli.params import NAME, pass_hive
-from hyperhive.core import agents, journal
+from hyperhive.core import journal, roster
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
 
@@ -21,7 +21,7 @@ def logs(hive: Hive, name: AgentName, follows: bool, lines: int) -> None:
 
     What the program that drives the agent wrote about itself. What the agent said and did is in `hyperhive events`.
     """
-    agents.get(hive, name)
+    roster.get(hive, name)
     if not follows:
         _print(journal.tail(hive, name, lines=lines))
         return

@@ -7,7 +7,7 @@ import click
 
 from hyperhive.cli import notes, render, screen, words
 from hyperhive.cli.params import NAME, as_json, pass_hive
-from hyperhive.core import agents, follow
+from hyperhive.core import follow, roster
 from hyperhive.core import messages as core
 from hyperhive.core.errors import HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
@@ -45,7 +45,7 @@ def send(hive: Hive, name: AgentName, text: str, key: str | None, wait: bool, as
     """
     sent = core.send(hive, sender=OPERATOR, to=name, body=_read(hive) if text == "-" else text, key=key)
     if not sent.state.is_final:
-        notes.waits(hive, agents.get(hive, name))
+        notes.waits(hive, roster.get(hive, name))
     if not wait:
         if as_json:
             render.json({"number": sent.number})

@@ -44,11 +44,11 @@ class Name(click.ParamType[AgentName]):
 
     @override
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from hyperhive.core import agents
+        from hyperhive.core import roster
 
         try:
             hive = open_hive()
-            names = [agent.name for agent in agents.listed(hive)]
+            names = [agent.name for agent in roster.listed(hive)]
             hive.close()
         except HyperhiveError:
             return []

@@ -7,8 +7,8 @@ import click
 from hyperhive.cli import notes, render, screen, words
 from hyperhive.cli.params import NAME, SINCE, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import agents, usage
 from hyperhive.core import turns as core
+from hyperhive.core import usage, wishes
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, Outcome, Turn
 
@@ -104,7 +104,7 @@ def cost(hive: Hive, name: AgentName | None, since: datetime | None, as_json: bo
 @pass_hive
 def cancel(hive: Hive, name: AgentName, retry: bool) -> None:
     """End the turn that an agent is in."""
-    agents.cancel(hive, name, by=OPERATOR, retry=retry)
+    wishes.cancel(hive, name, by=OPERATOR, retry=retry)
     screen.line(f"the turn of {name} is cancelled" + ("; its messages come again" if retry else ""))
 
 
@@ -116,7 +116,7 @@ def compact(hive: Hive, name: AgentName) -> None:
 
     It happens before its next turn.
     """
-    agents.compact(hive, name, by=OPERATOR)
+    wishes.compact(hive, name, by=OPERATOR)
     screen.line(f"the conversation of {name} will be compacted before its next turn")
     notes.hive_is_down(hive)
 

@@ -121,7 +121,7 @@ def encode(config: AgentConfig) -> bytes:
     try:
         return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
     except UnicodeEncodeError as error:
-        raise Invalid(f"{ascii(error.object[error.start : error.end])} in the configuration is no text", hint="UTF-8") from None
+        raise Invalid(f"{error.object[error.start : error.end]!a} in the configuration is no text", hint="UTF-8") from None
 
 
 def parse(data: bytes) -> AgentConfig:

@@ -177,9 +177,7 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
     doorbell.ring_hive(hive.paths)
 
 
-def _reserve(
-    hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, user: str | None
-) -> tuple[AgentRow, bool, int]:
+def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, user: str | None) -> tuple[AgentRow, bool, int]:
     """Give an agent its row, its user and a deployment's number; says whether the row is new.
 
     It is a tombstone until all that it needs is there, so one whose making was cut short can be made again or purged.

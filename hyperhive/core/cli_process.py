@@ -31,6 +31,8 @@ class CliProcess:
         self._rubbish_told = 0
         self._errors = ""
         self.ended = False
+        # It has answered a request, so it speaks the protocol.
+        self.answered = False
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         assert self._child.stderr is not None

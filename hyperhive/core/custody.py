@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hyperhive.core import box, process
+from hyperhive.core import process
 from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, holder, is_held
@@ -34,7 +34,7 @@ def taken(hive: Hive, name: AgentName) -> Iterator[None]:
         if not wait(is_mine, END_MOST):
             raise Expired(f"the harness of {name} does not end ({holder(path)})", hint="hyperhive doctor")
         # Its CLI ends with it, but a runtime without a container may let something of that live on.
-        if not wait(lambda: process.end_marked(box.MARK, str(hive.paths.agent(name))) == 0, END_MOST):
+        if not wait(lambda: process.end_marked(process.BOX, str(hive.paths.agent(name))) == 0, END_MOST):
             raise Expired(f"something that {name} has started does not end", hint="hyperhive doctor")
         yield
 

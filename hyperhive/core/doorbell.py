@@ -1,6 +1,7 @@
 """How one process tells another that there is something to look at."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +33,6 @@ def say_changed(paths: Paths) -> None:
 
 
 def _touch(path: Path) -> None:
-    try:
+    # The hub looks at the truth every 30 seconds, so a bell that cannot be rung (a full disk) delays and loses nothing.
+    with suppress(OSError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError:
-        # The hub looks at the truth every 30 seconds, so a bell that cannot be rung (a full disk) delays and loses nothing.
-        pass

@@ -15,7 +15,7 @@ from hyperhive.core.proxy_request import ProxyRequest, read_request
 HEAD_MOST: Final = 16 * 1024
 WAITING_MOST: Final = 256 * 1024
 CHUNK: Final = 64 * 1024
-# How long a client may take to say what it wants, to get through to a host, and to take the last of an answer, in seconds.
+# How long a client may take to say what it wants, to get through to a host, to take a further part of the last, in seconds.
 ASK_MOST: Final = 30.0
 REACH_MOST: Final = 60.0
 LEAVE_MOST: Final = 5.0
@@ -174,6 +174,8 @@ class Connection:
             del waiting[: sock.send(waiting)]
         except BlockingIOError:
             return
+        if self.stage is Stage.LEAVING:
+            self.deadline = time.monotonic() + LEAVE_MOST
         if waiting:
             return
         if self._client_ended and (sock is self.host or self.stage is Stage.LEAVING):

@@ -227,6 +227,9 @@ class Harness:
         return self._turn is None and (self._cli is None or self._cli.ended)
 
     def _rest(self, reason: str) -> None:
+        if self._leaves():
+            # It was told to go before a turn could begin: nothing is wrong with the agent.
+            return
         self._log(f"no turn: {reason}")
         self._say(EventKind.NOTE, {"text": f"no turn could begin: {reason}"})
         turns.not_ready(self._hive, self._name, epoch=self._epoch, reason=reason)
@@ -321,10 +324,12 @@ class Harness:
 
     def _why_not_connected(self) -> str:
         assert self._cli is not None
-        if not self._cli.ended:
+        if self._cli.answered and not self._cli.ended:
             return "the agent CLI runs, and could not reach its tools"
-        if self._cli.rubbish:
+        if self._cli.rubbish and not self._cli.answered:
             return "the agent CLI printed something that is not its protocol; is `claude.command` in hive.toml the right program?"
+        if not self._cli.ended:
+            return f"the agent CLI does not answer: {self._cli.last_words or 'it says nothing'}"
         return f"the agent CLI has ended: {self._cli.last_words or 'it said nothing'}"
 
     def _choose_model(self, model: str | None) -> None:
@@ -489,6 +494,8 @@ class Harness:
             case "control_response":
                 response = line.get("response")
                 if isinstance(response, dict):
+                    if self._cli is not None:
+                        self._cli.answered = True
                     self._answers[str(response.get("request_id"))] = response
                 return
             case "command_lifecycle":

@@ -16,8 +16,8 @@ from inotify_simple import INotify, flags
 from hyperhive.core import doorbell, eligibility, process
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
-from hyperhive.core.identity import identity
 from hyperhive.core.hub_link import OTHERS_WAIT, WAKE
+from hyperhive.core.identity import identity
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName, Wanted, parse_name

@@ -70,7 +70,7 @@ def notify(hive: Hive, recipients: Iterable[str], body: str) -> list[AgentName]:
 
 
 def watchers(about: str) -> list[str]:
-    """Who hears of what happens to an agent: every manager; for a manager, and where there is none, the operator. Within a read."""
+    """Who hears of what happens to an agent: the managers; for a manager, and where there is none, the operator. In a read."""
     managers = [
         row.name for row in AgentRow.select().where(AgentRow.flavor == Flavor.MANAGER, AgentRow.wanted != Wanted.DESTROYED)
     ]
@@ -265,7 +265,8 @@ def no_such_agent(name: str) -> NotFound:
     names = [row.name for row in AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)]
     near = difflib.get_close_matches(start, [*names, OPERATOR], n=1)
     return NotFound(
-        f"there is no agent {ascii(start)[1:-1]}", hint=f"did you mean {near[0]}?" if near else "`hyperhive ps` shows who is there"
+        f"there is no agent {ascii(start)[1:-1]}",
+        hint=f"did you mean {near[0]}?" if near else "`hyperhive ps` shows who is there",
     )
 
 

@@ -148,8 +148,7 @@ def get(hive: Hive, number: int) -> Operation:
 def running(hive: Hive) -> dict[str, UnderWay]:
     """What is being done to which agent. Running with a free lock is dead, and not shown."""
     return {
-        row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at)
-        for row in _living(hive)
+        row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at) for row in _living(hive)
     }
 
 

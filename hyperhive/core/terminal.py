@@ -40,8 +40,8 @@ def _on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> int:
     finally:
         os.close(slave)
     try:
-        with _raw(0), _sizes_to(master):
-            _carry(master, child.pid)
+        with _woken_by_signals() as woken, _raw(0), _sizes_to(master):
+            _carry(master, child.pid, woken)
         code = child.wait()
     finally:
         process.end_group(child)
@@ -49,14 +49,16 @@ def _on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _carry(master: int, pid: int) -> None:
+def _carry(master: int, pid: int, woken: int) -> None:
     """Carry keys one way and the screen the other, until the process has ended and its last words are shown."""
     ended = os.pidfd_open(pid)
     try:
         with selectors.DefaultSelector() as selector:
-            for fd in (master, 0, ended):
+            for fd in (master, 0, ended, woken):
                 selector.register(fd, selectors.EVENT_READ)
             while ready := {key.fd for key, _ in selector.select()}:
+                if woken in ready:
+                    os.read(woken, _CHUNK)
                 if 0 in ready:
                     keys = os.read(0, _CHUNK)
                     _write(master, keys)
@@ -87,6 +89,22 @@ def _read(terminal: int) -> bytes:
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
+
+
+@contextlib.contextmanager
+def _woken_by_signals() -> Iterator[int]:
+    """A descriptor that can be read after each signal.
+
+    One that comes just before a wait begins would otherwise be handled only when that wait is over.
+    """
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from hyperhive.core import agents, messages, turns
+from hyperhive.core import messages, roster, turns
 from hyperhive.core.errors import CommandFailed, HyperhiveError
+from hyperhive.core.identity import identity
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import OPERATOR, Agent, AgentName, Flavor, MessageState, Outcome
 from hyperhive.demo import script
@@ -104,7 +105,7 @@ class Story:
     def _make_agent(self, name: AgentName, flavor: Flavor) -> None:
         self._do(["spawn", name, *(["--manager"] if flavor is Flavor.MANAGER else [])])
         agent = self._audience.until(lambda: self._made(name, flavor), what=f"{name} has a mailbox")
-        user = agents.identity(agent.uid, agent.user)[0]
+        user = identity(agent.uid, agent.user)[0]
         self._check(f"{name}: {agent.flavor}, {agent.runtime}" + ("" if user is None else f", as user {user}"))
 
     def _put_file(self) -> None:
@@ -234,7 +235,7 @@ class Story:
             raise Missed(otherwise)
 
     def _made(self, name: AgentName, flavor: Flavor) -> Agent | None:
-        agent = agents.get(self._stage.hive, name)
+        agent = roster.get(self._stage.hive, name)
         return agent if agent.flavor is flavor and self._stage.hive.paths.agent_socket(name).exists() else None
 
     def _has_changed_file(self, name: AgentName) -> bool:
@@ -254,7 +255,7 @@ class Story:
         else:
             self._screen.command(["hyperhive", "login", name])
             self._stage.attach(["login", name])
-        self._expect(agents.get(self._stage.hive, name).logged_in, f"{name} is not logged in")
+        self._expect(roster.get(self._stage.hive, name).logged_in, f"{name} is not logged in")
         self._check(f"{name} is logged in")
 
     def _explain(self, error: Missed | HyperhiveError) -> None:

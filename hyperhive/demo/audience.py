@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from inotify_simple import flags
 
-from hyperhive.core import agents, events, messages
+from hyperhive.core import events, messages, roster
 from hyperhive.core.follow import Watch
 from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Event, EventKind, MessageKind, Outcome
 from hyperhive.core.model import Message as Mail
@@ -117,4 +117,4 @@ class Audience:
                 raise Missed(f"{agent.name} is held back ({agent.blocked}): {agent.blocked_reason}")
 
     def _agents(self) -> list[Agent]:
-        return agents.listed(self._stage.hive)
+        return roster.listed(self._stage.hive)

@@ -10,7 +10,7 @@ import anyio
 from mcp.server import MCPServer
 
 import hyperhive
-from hyperhive.core import agents
+from hyperhive.core import roster
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName
@@ -58,7 +58,7 @@ def serve_stdio(hive: Hive, name: AgentName) -> None:
 
     Raises `NotFound` for an unknown agent.
     """
-    agents.get(hive, name)
+    roster.get(hive, name)
     log = Log(f"mcp {name}")
     sdk_log.install(log)
     seat = Seat(hive=hive, name=name, wake=StoreWake(hive), is_gone=partial(transport.is_gone, 0), log=log)

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from hyperhive.core import builds, letters, messages, turns
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.agents import get, listed
 from hyperhive.core.errors import Conflict
 from hyperhive.core.model import Agent, Blocked
+from hyperhive.core.roster import get, listed
 from hyperhive.mcp.seat import Seat
 from hyperhive.mcp.tool import Call, seat_of, tool
 

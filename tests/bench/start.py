@@ -13,6 +13,7 @@ from hyperhive.demo.reply import say
 from tests.bench import processes
 from tests.bench.figures import Figure, Sample
 from tests.bench.ground import folder
+from tests.bench.turn import sleeps
 from tests.support.swarm import PATIENCE, Swarm
 
 ROUNDS = 8
@@ -87,7 +88,7 @@ def _round(swarm: Swarm, name: AgentName, number: int) -> list[float]:
     lock = swarm.hive.paths.lock(f"{name}.harness").stat().st_mtime - clock
     epoch = _epoch_began(swarm, name) - clock
     swarm.turn_ended(number + 1, name)
-    swarm.until(lambda: not swarm.has_harness(name), "the agent sleeps")
+    sleeps(swarm)
     prompt = swarm.events(name, EventKind.PROMPT)[-1].at.timestamp() - clock
     return [began, sent, harness, lock, epoch, container, program, child, prompt, request.arrived]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, builds
+from hyperhive.core import agents, builds, roster
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
@@ -20,7 +20,7 @@ def test_spawn_gives_an_agent_what_was_asked_for(hive: Hive, home: Path) -> None
         "spawn", "ada", "--manager", "--role-file", str(role), "--model", "opus", "--network", "none", "--env", "TZ=UTC",
         "--env", "A=b=c", "--mount", "/usr/share:/workspace/blog", "--runtime", "bubblewrap", "--no-start",
     )  # fmt: skip
-    ada = agents.get(hive, "ada")
+    ada = roster.get(hive, "ada")
     config, _ = builds.config_of(hive, parse_name("ada"), ada.deployed)
     assert (ada.flavor, ada.model, ada.wanted, ada.runtime) == ("manager", "opus", Wanted.STOPPED, "bubblewrap")
     assert config.role == "You look after the blog."
@@ -74,7 +74,7 @@ def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
 
 
 def test_ps_says_what_is_under_way(hive: Hive, ada: AgentName) -> None:
-    with Lock(agents.harness_lock(hive, ada)) as harness:
+    with Lock(hive.paths.harness_lock(ada)) as harness:
         assert harness.take()
         with shell.running("stop", "ada") as stopping:
             while "stopping…" not in shell.answer("ps"):
@@ -98,7 +98,7 @@ def test_a_hive_without_agents_says_what_to_do(hive: Hive) -> None:
 
 
 def test_a_stop_that_takes_too_long_says_so(hive: Hive, ada: AgentName) -> None:
-    with Lock(agents.harness_lock(hive, ada)) as harness:
+    with Lock(hive.paths.harness_lock(ada)) as harness:
         assert harness.take()
         assert shell.complaint("stop", "ada", "--timeout", "0", code=6) == (
             "ada stops when its turn ends",
@@ -121,23 +121,23 @@ def test_start_restart_and_kill_say_what_happened(hive: Hive, ada: AgentName) ->
         ("restart", "restarted", Wanted.STARTED),
     ):
         assert shell.answer(word, "ada") == f"ada is {done}\n"
-        assert agents.get(hive, ada).wanted is wanted
+        assert roster.get(hive, ada).wanted is wanted
 
 
 @pytest.mark.parametrize("words", [["destroy", "ada"], ["destroy", "--purge", "ada"], ["purge", "ada"]], ids=" ".join)
 def test_nothing_is_taken_away_where_nobody_can_be_asked(words: list[str], hive: Hive, ada: AgentName) -> None:
     assert shell.complaint(*words, code=2) == ("nobody is there to ask", "--yes does it without asking")
-    assert agents.get(hive, ada).wanted is Wanted.STARTED
+    assert roster.get(hive, ada).wanted is Wanted.STARTED
 
 
 def test_destroy_asks_on_a_terminal(hive: Hive, ada: AgentName) -> None:
     code, seen = shell.terminal("destroy", "ada", typed="n\n")
     assert code == 130
     assert "Destroy ada? [y/N]" in seen
-    assert agents.get(hive, ada).wanted is Wanted.STARTED
+    assert roster.get(hive, ada).wanted is Wanted.STARTED
     code, _ = shell.terminal("destroy", "ada", typed="y\n")
     assert code == 0
-    assert agents.get(hive, ada).wanted is Wanted.DESTROYED
+    assert roster.get(hive, ada).wanted is Wanted.DESTROYED
 
 
 def test_purge_wants_the_name_typed(hive: Hive, ada: AgentName) -> None:
@@ -145,11 +145,11 @@ def test_purge_wants_the_name_typed(hive: Hive, ada: AgentName) -> None:
     code, seen = shell.terminal("purge", "ada", typed="y\n")
     assert code == 2
     assert "There is no way back." in seen
-    assert agents.get(hive, ada).wanted is Wanted.DESTROYED
+    assert roster.get(hive, ada).wanted is Wanted.DESTROYED
     code, _ = shell.terminal("purge", "ada", typed="ada\n")
     assert code == 0
     with pytest.raises(NotFound):
-        agents.get(hive, ada)
+        roster.get(hive, ada)
     assert not hive.paths.agent(ada).exists()
 
 
@@ -175,7 +175,7 @@ def test_a_token_is_read_from_standard_input_and_shown_nowhere(hive: Hive, ada: 
     ended = shell.run("login", "ada", "--token", given=f"{token}\n")
     assert ended.exit_code == 0
     assert ended.stdout == "ada is logged in\n"
-    assert agents.get(hive, ada).logged_in
+    assert roster.get(hive, ada).logged_in
     everything = ended.output + "".join(shell.answer(*words, "--json") for words in (["ps"], ["show", "ada"], ["messages"]))
     assert token not in everything
 
@@ -185,7 +185,7 @@ def test_a_token_is_read_from_standard_input_and_shown_nowhere(hive: Hive, ada: 
 )
 def test_what_is_no_token_is_refused(given: bytes, hive: Hive, ada: AgentName) -> None:
     assert shell.complaint("login", "ada", "--token", given=given, code=2)[0] == "that is not a token"
-    assert not agents.get(hive, ada).logged_in
+    assert not roster.get(hive, ada).logged_in
 
 
 @pytest.mark.box

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hyperhive.core import agents, messages
+from hyperhive.core import messages, roster
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, EventKind, Outcome
 from tests.cli import history, shell
@@ -145,4 +145,4 @@ def test_a_failed_turn_says_why(hive: Hive, ada: AgentName) -> None:
         history.turn(hive, ada, Outcome.FAILED, error="it broke")
     dead = read("messages")[0]
     assert (dead["state"], dead["attempt"], dead["reason"]) == ("dead", 3, "it broke")
-    assert agents.get(hive, ada).mail.dead == 1
+    assert roster.get(hive, ada).mail.dead == 1

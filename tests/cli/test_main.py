@@ -12,7 +12,7 @@ import pytest
 
 from hyperhive.cli.commands import COMMANDS
 from hyperhive.cli.main import hyperhive
-from hyperhive.core import agents, errors
+from hyperhive.core import errors, roster, wishes
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import send
 from hyperhive.core.model import AgentName
@@ -148,7 +148,7 @@ def test_every_kind_of_error_has_its_exit_code(
     def fail(*_: object, **__: object) -> None:
         raise error("it is \x1b[2Jso", hint="do\nthat")
 
-    monkeypatch.setattr(agents, "listed", fail)
+    monkeypatch.setattr(roster, "listed", fail)
     assert shell.complaint("ps", code=code) == ("it is ␛[2Jso", "do that")
 
 
@@ -156,7 +156,7 @@ def test_a_program_that_failed_is_shown_so_that_it_can_be_run_again(hive: Hive, 
     def fail(*_: object, **__: object) -> None:
         raise errors.CommandFailed(["ls", "a b"], code=2, output="no such\n\x1b]0;file\x07\n", hint="ls")
 
-    monkeypatch.setattr(agents, "listed", fail)
+    monkeypatch.setattr(roster, "listed", fail)
     ended = shell.run("ps")
     assert ended.exit_code == 8
     assert ended.stderr.splitlines() == [
@@ -172,7 +172,7 @@ def test_a_bug_is_one_line_and_a_file_to_paste(hive: Hive, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise KeyError("\x1b[2J")
 
-    monkeypatch.setattr(agents, "set_model", fail)
+    monkeypatch.setattr(wishes, "set_model", fail)
     monkeypatch.setattr(sys, "argv", ["hyperhive", "model", "ada", "secret"])
     ended = shell.run("model", "ada", "secret")
     assert ended.exit_code == 70
@@ -191,7 +191,7 @@ def test_an_error_of_no_kind_is_a_bug(hive: Hive, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object, **__: object) -> None:
         raise errors.HyperhiveError("the database said: huh")
 
-    monkeypatch.setattr(agents, "listed", fail)
+    monkeypatch.setattr(roster, "listed", fail)
     ended = shell.run("ps")
     assert ended.exit_code == 70
     assert "the database said: huh" in ended.stderr

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 from hyperhive.core import process
-from hyperhive.core.agents import harness_lock
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import holder, is_held
 from hyperhive.core.model import AgentName
@@ -47,7 +46,7 @@ def tracebacks(home: Path) -> list[str]:
 
 def harness_of(hive: Hive, name: str) -> int | None:
     """The process of the agent's harness, if one lives."""
-    lock = harness_lock(hive, AgentName(name))
+    lock = hive.paths.harness_lock(AgentName(name))
     found = re.match(r"pid (\d+) ", holder(lock)) if is_held(lock) else None
     return int(found[1]) if found else None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, operations
+from hyperhive.core import agents, operations, wishes
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import write_build
 from hyperhive.core.errors import Conflict, Invalid
@@ -29,7 +29,7 @@ def test_a_model_that_was_chosen_is_used_from_the_next_turn_on(home: Path) -> No
     with swarm(home, yes) as hive:
         hive.send("ada", "one")
         hive.turn_ended(1)
-        agents.set_model(hive.hive, ADA, "haiku")
+        wishes.set_model(hive.hive, ADA, "haiku")
         hive.send("ada", "two")
         hive.turn_ended(2)
         first, second = hive.turns()
@@ -49,12 +49,12 @@ def test_a_model_that_does_not_exist_takes_no_attempt_and_says_so(home: Path) ->
     with swarm(home, brain) as hive:
         hive.send("ada", "one")
         hive.turn_ended(1)
-        agents.set_model(hive.hive, ADA, "gone-1")
+        wishes.set_model(hive.hive, ADA, "gone-1")
         sent = hive.send("ada", "two")
         agent = hive.until(lambda: found if (found := hive.agent("ada")).blocked is Blocked.LIMITED else None, "it rests")
         assert "gone-1" in (agent.blocked_reason or "")
         assert (hive.message(sent.number).state, hive.message(sent.number).attempt) == (MessageState.PENDING, 0)
-        agents.set_model(hive.hive, ADA, None)
+        wishes.set_model(hive.hive, ADA, None)
         agents.start(hive.hive, ADA, by=OPERATOR)
         assert hive.ended(sent.number).state is MessageState.ACKNOWLEDGED
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_a_models_name_is_refused(home: Path) -> None:
         hive.spawn("ada")
         for wrong in ("--dangerously", "a b", "", "x" * 200, "a\nb"):
             with pytest.raises(Invalid):
-                agents.set_model(hive.hive, ADA, wrong)
+                wishes.set_model(hive.hive, ADA, wrong)
 
 
 def test_a_new_configuration_starts_the_cli_anew_in_the_same_conversation(home: Path) -> None:
@@ -101,10 +101,10 @@ def test_a_conversation_that_is_lost_begins_anew_without_an_attempt(home: Path) 
 def test_a_conversation_is_made_shorter_on_demand(home: Path) -> None:
     with swarm(home, yes) as hive:
         with pytest.raises(Conflict, match="no conversation yet"):
-            agents.compact(hive.hive, ADA, by=OPERATOR)
+            wishes.compact(hive.hive, ADA, by=OPERATOR)
         hive.send("ada", "one")
         hive.turn_ended(1)
-        number = agents.compact(hive.hive, ADA, by=OPERATOR)
+        number = wishes.compact(hive.hive, ADA, by=OPERATOR)
         hive.until(lambda: operations.get(hive.hive, number).ended_at, "it is made shorter")
         assert any("made shorter" in str(event.data) for event in hive.events(kind=EventKind.NOTE))
         assert any(event.data["state"] == Activity.COMPACTING for event in hive.events(kind=EventKind.STATE))
@@ -118,7 +118,7 @@ def test_a_sleeping_agent_wakes_to_make_its_conversation_shorter(home: Path) -> 
         hive.send("ada", "one")
         hive.turn_ended(1)
         hive.until(lambda: not hive.has_harness("ada"), "it sleeps")
-        number = agents.compact(hive.hive, ADA, by=OPERATOR)
+        number = wishes.compact(hive.hive, ADA, by=OPERATOR)
         hive.until(lambda: operations.get(hive.hive, number).ended_at, "it is made shorter")
         hive.until(lambda: not hive.has_harness("ada"), "it sleeps again")
 
@@ -136,7 +136,7 @@ def test_a_restart_lets_the_turn_end_and_begins_anew(home: Path) -> None:
 
 def test_cancelling_without_a_turn_says_so(home: Path) -> None:
     with swarm(home, yes) as hive, pytest.raises(Conflict, match="no turn that could be cancelled"):
-        agents.cancel(hive.hive, ADA, by=OPERATOR)
+        wishes.cancel(hive.hive, ADA, by=OPERATOR)
 
 
 def test_a_background_task_that_ends_is_a_turn_of_its_own(home: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, messages
+from hyperhive.core import agents, messages, roster
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.model import OPERATOR, AgentName, EventKind, MessageState, Outcome, Wanted
 from hyperhive.demo.reply import Reply, say, use
@@ -83,7 +83,7 @@ def test_what_came_while_it_slept_is_given_in_one_turn_and_in_order(home: Path) 
         assert hive.outcomes() == [Outcome.OK]
         prompt = hive.api.requests[0].prompt
         assert [prompt.index(f"line {count}") for count in range(5)] == sorted(prompt.index(f"line {count}") for count in range(5))
-        assert agents.get(hive.hive, name).mail.pending == 0
+        assert roster.get(hive.hive, name).mail.pending == 0
 
 
 def test_two_agents_talk(home: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, doorbell
+from hyperhive.core import agents, doorbell, wishes
 from hyperhive.core.login import set_token
 from hyperhive.core.model import OPERATOR, Activity, AgentName, Blocked, EventKind, MessageKind, MessageState, Outcome
 from hyperhive.demo.reply import Reply, fail, overloaded, say, stall, unauthorised, usage_limit, use
@@ -119,7 +119,7 @@ def test_a_cancelled_turn_ends_its_messages_visibly(home: Path) -> None:
     with swarm(home, lambda request: stall("thinking")) as hive:
         sent = hive.send("ada", "work")
         hive.until(lambda: hive.agent("ada").turn.state is Activity.THINKING and hive.api.requests, "it thinks")
-        agents.cancel(hive.hive, ADA, by=OPERATOR)
+        wishes.cancel(hive.hive, ADA, by=OPERATOR)
         assert hive.message(sent.number).state is MessageState.CANCELLED
         assert hive.outcomes() == [Outcome.CANCELLED]
 
@@ -131,7 +131,7 @@ def test_a_cancelled_turn_can_give_its_messages_back(home: Path) -> None:
     with swarm(home, brain) as hive:
         sent = hive.send("ada", "work")
         hive.until(lambda: hive.api.requests, "it thinks")
-        agents.cancel(hive.hive, ADA, by=OPERATOR, retry=True)
+        wishes.cancel(hive.hive, ADA, by=OPERATOR, retry=True)
         done = hive.ended(sent.number)
         assert (done.state, done.attempt) == (MessageState.ACKNOWLEDGED, 0)
         assert hive.outcomes() == [Outcome.CANCELLED, Outcome.OK]

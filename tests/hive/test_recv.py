@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents
+from hyperhive.core import wishes
 from hyperhive.core.model import OPERATOR, AgentName, EventKind, MessageState, Outcome
 from hyperhive.demo.reply import Reply, say, stall, use
 from hyperhive.demo.request import Request
@@ -44,7 +44,7 @@ def test_what_recv_brought_comes_again_marked_when_its_turn_is_given_back(home: 
         hive.until(lambda: hive.events(kind=EventKind.TOOL), "it waits")
         second = hive.send("ada", "bob says: tulip")
         hive.until(lambda: len(hive.api.requests) >= 2, "it has been given the reply")
-        agents.cancel(hive.hive, ADA, by=OPERATOR, retry=True)
+        wishes.cancel(hive.hive, ADA, by=OPERATOR, retry=True)
         assert hive.ended(second.number).state is MessageState.ACKNOWLEDGED
         assert hive.ended(first.number).state is MessageState.ACKNOWLEDGED
         prompt = hive.api.requests[-1].prompt
@@ -70,7 +70,7 @@ def test_a_cancelled_wait_takes_nothing(home: Path) -> None:
     with swarm(home, lambda request: waits(request) if request.number == 1 else say("yes")) as hive:
         first = hive.send("ada", "ask bob")
         hive.until(lambda: hive.events(kind=EventKind.TOOL), "it waits")
-        agents.cancel(hive.hive, ADA, by=OPERATOR)
+        wishes.cancel(hive.hive, ADA, by=OPERATOR)
         assert hive.message(first.number).state is MessageState.CANCELLED
         second = hive.send("ada", "bob says: tulip")
         done = hive.ended(second.number)

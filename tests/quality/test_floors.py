@@ -18,9 +18,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.terminal",
     ),
     "use-cases": (
-        "core.agents", "core.approvals", "core.box", "core.builds", "core.crash_watch", "core.deployments", "core.eligibility",
-        "core.harness", "core.hub", "core.letters", "core.login", "core.messages", "core.operations", "core.questions",
-        "core.turns", "core.usage", "core.vacuum",
+        "core.agents", "core.approvals", "core.box", "core.builds", "core.crash_watch", "core.custody", "core.deployments",
+        "core.eligibility", "core.harness", "core.hub", "core.identity", "core.letters", "core.login", "core.messages",
+        "core.operations", "core.questions", "core.roster", "core.turns", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": ("__main__", "cli", "demo", "mcp", "web"),
 }  # fmt: skip

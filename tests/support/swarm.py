@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from hyperhive.core import agents, events, messages, turns
+from hyperhive.core import agents, events, messages, roster, turns
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.hive import open_hive
 from hyperhive.core.locks import is_held
@@ -79,7 +79,7 @@ class Swarm:
         self._hub.send_signal(number)
         self._hub.wait(PATIENCE)
         self._hub = None
-        names = [agent.name for agent in agents.listed(self.hive)]
+        names = [agent.name for agent in roster.listed(self.hive)]
         self.until(lambda: not any(self.has_harness(name) for name in names), "the harnesses have ended with the hub")
 
     @property
@@ -103,7 +103,7 @@ class Swarm:
 
     def agent(self, name: str) -> Agent:
         """The agent as it is now."""
-        return agents.get(self.hive, name)
+        return roster.get(self.hive, name)
 
     def message(self, number: int) -> Message:
         """The message as it is now."""
@@ -124,7 +124,7 @@ class Swarm:
 
     def has_harness(self, name: str) -> bool:
         """The agent's harness lives."""
-        return is_held(agents.harness_lock(self.hive, AgentName(name)))
+        return is_held(self.hive.paths.harness_lock(AgentName(name)))
 
     def until(self, found: Callable[[], V | None], what: str, *, patience: float = PATIENCE) -> V:
         """Wait until something is so, and give it back; fail with `what` when it does not become so."""
