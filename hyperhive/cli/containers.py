@@ -6,11 +6,12 @@ import click
 
 from hyperhive.cli import notes, screen
 from hyperhive.cli.params import NAME, pass_hive
-from hyperhive.core import box, folders
+from hyperhive.core import api_gate, box, folders
 from hyperhive.core import login as logins
 from hyperhive.core.errors import CommandFailed, Invalid, Unavailable
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName
+from hyperhive.core.log import Log
+from hyperhive.core.model import AgentName, Network
 
 # Far more than any token has, in bytes.
 _TOKEN_MOST = 64 * 1024
@@ -33,13 +34,23 @@ def login(hive: Hive, name: AgentName, token: bool) -> None:
     else:
         room = box.prepare(hive, name)
         command = [*room.program, "auth", "login"]
-        if code := room.run(command):
+        if code := _reaching_the_api(hive, room, command):
             raise CommandFailed(command, code=code, output="", hint=f"hyperhive login {name}")
         if not folders.is_login_there(hive, name):
             raise Unavailable(f"{name} has no login yet", hint=f"hyperhive login {name}")
         logins.logged_in(hive, name)
     screen.line(f"{name} is logged in")
     notes.hive_is_down(hive)
+
+
+def _reaching_the_api(hive: Hive, room: box.Box, command: list[str]) -> int:
+    """Run a command that needs the model's API, also where the agent has no network."""
+    if room.config.network is not Network.NONE:
+        return room.run(command)
+    log = Log(f"login of {room.name}", hive.paths.log / "login.log", quiet=True)
+    # A socket of its own: the agent's harness may have a gate open meanwhile.
+    with api_gate.Gate(hive.paths, room.name, hive.settings, room.place.gid, log, socket_name=api_gate.LOGIN_SOCKET):
+        return room.run(api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET))
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})

@@ -41,15 +41,17 @@ def spawn(
     `user` runs it as an existing user of this machine, which only root may ask for. Raises `Conflict` when the agent
     exists, `Invalid`, `Denied`, `NotFound` or `Unavailable` when it cannot be as it was asked for; then nothing was made.
     """
-    chosen = runtime_named(runtime or hive.settings.runtime)
+    asked = runtime_named(runtime or hive.settings.runtime)
     check_user(user)
     if config is not None:
         agent_config.check_model(config.model)
         agent_config.encode(config)
     with operations.under_way(hive, name, Verb.START, by=by):
         was_there = hive.paths.agent(name).exists()
-        row, is_new, number = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)
+        row, is_new, number = _reserve(hive, name, flavor=flavor, runtime=asked, user=user)
         try:
+            # What is kept lies as its own kind of container needs it.
+            chosen = asked if runtime or row.deployed is None else runtime_named(row.runtime)
             use = config or (AgentConfig() if row.deployed is None else kept_config(hive, name, row.deployed))
             owner, group = identity(row.uid, row.user)
             folders.prepare(hive, name, uid=owner, gid=group)
@@ -204,7 +206,7 @@ def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, u
                 created_at=now,
                 destroyed_at=now,
             )
-        if row.uid is None and row.user is None and os.geteuid() == 0 and runtime.separates_users:
+        if row.uid is None and row.deployed is None and row.user is None and os.geteuid() == 0 and runtime.separates_users:
             row.uid = new_range(hive)
             AgentRow.update(uid=row.uid).where(AgentRow.name == name).execute()
         return row, is_new, next_number()

@@ -33,7 +33,7 @@ class ApiHost(msgspec.Struct, frozen=True):
 API: Final = ApiHost("api.anthropic.com", 443, True)
 # Measured with claude 2.1.330 in a network of nothing but a proxy: an expired login is renewed at platform.claude.com, where
 # `auth login` also takes its code. It asked claude.ai and console.anthropic.com for nothing: the first is for the operator's
-# browser, and the documentation names no other (https://code.claude.com/docs/en/network-config).
+# browser.
 LOGIN: Final = ApiHost("platform.claude.com", 443, True)
 
 

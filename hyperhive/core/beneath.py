@@ -22,6 +22,8 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_
 # How many names are held in memory at a time, and how many folders are open at a time.
 _BATCH: Final = 1000
 _DEEPEST: Final = 200
+# How often a name may turn from a folder into something else while it is being removed.
+_SWAPS: Final = 100
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -109,8 +111,9 @@ def remove(parent: Path, name: str) -> None:
                 os.rename(name, str(next(numbers)), src_dir_fd=above, dst_dir_fd=trash)
             left = _Trash(trash, numbers).empty()
         if left:
+            what = "; ".join(clean(text) for text in left[:5])
             raise Unavailable(
-                f"{len(left)} things of {name} cannot be removed: {'; '.join(clean(text) for text in left[:5])}",
+                f"{len(left)} {'thing' if len(left) == 1 else 'things'} of {name} cannot be removed: {what}",
                 hint=f"lsattr -R {parent / aside}",
             )
         os.rmdir(aside, dir_fd=above)
@@ -138,7 +141,11 @@ class _Trash:
 
     def _take_apart(self, top: str) -> None:
         """Remove one folder of the trash; the folders in it that are not empty become folders of the trash."""
-        _open_up(top, self._fd)
+        try:
+            os.unlink(top, dir_fd=self._fd)
+            return
+        except IsADirectoryError:
+            _open_up(top, self._fd)
         with opened(top, beneath=self._fd) as fd:
             stuck: set[str] = set()
             while names := _names(fd, stuck):
@@ -154,19 +161,26 @@ class _Trash:
             raise OSError(errno.ENOTEMPTY, "it holds one of them")
 
     def _drop(self, name: str, fd: int) -> None:
-        """Remove a name from a folder, or move it up. Whatever takes the place of a folder meanwhile is only unlinked."""
+        """Remove a name from a folder, or move it up. A link that takes a folder's place meanwhile is only unlinked."""
+        for _ in range(_SWAPS):
+            # Somebody who has moved it away will have moved it elsewhere in here: it is met again.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                try:
+                    os.unlink(name, dir_fd=fd)
+                except IsADirectoryError:
+                    self._drop_folder(name, fd)
+                return
+        if name in os.listdir(fd):
+            raise OSError(errno.EBUSY, "somebody keeps changing it")
+
+    def _drop_folder(self, name: str, fd: int) -> None:
         try:
-            os.unlink(name, dir_fd=fd)
-        except IsADirectoryError:
-            try:
-                os.rmdir(name, dir_fd=fd)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                _open_up(name, fd)
-                os.rename(name, str(next(self._numbers)), src_dir_fd=fd, dst_dir_fd=self._fd)
-        except FileNotFoundError:
-            pass
+            os.rmdir(name, dir_fd=fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            _open_up(name, fd)
+            os.rename(name, str(next(self._numbers)), src_dir_fd=fd, dst_dir_fd=self._fd)
 
     def _note(self, name: str, error: OSError) -> None:
         if error.errno != errno.ENOTEMPTY:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from hyperhive.core import claude, folders, login, programs, terminal
+from hyperhive.core import api_gate, claude, folders, login, programs, terminal
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, write_whole
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import identity
-from hyperhive.core.model import AgentName, Flavor
+from hyperhive.core.model import AgentName, Flavor, Network
 from hyperhive.core.roster import living
 from hyperhive.core.runtimes import Inside, Place, Runtime, runtime_named
 
@@ -60,6 +60,8 @@ def prepare(hive: Hive, name: AgentName) -> Box:
     env = claude.environment(
         inside, config, settings=hive.settings.claude.env, login=login.variables(folders.read_token(hive, name))
     )
+    if config.network is Network.NONE:
+        env |= api_gate.variables()
     given = {"mcp.json": claude.servers(inside, config), "prompt.md": prompt(name, row.flavor, config).encode()}
     for file, data in given.items():
         _put(place.run / file, data, gid)

@@ -45,6 +45,7 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
         scripts = resources.files("hyperhive.core.runtimes")
         for file, text in (
             ("relay.py", scripts.joinpath("relay.py").read_text(encoding="utf-8")),
+            ("forward.py", scripts.joinpath("forward.py").read_text(encoding="utf-8")),
             ("enter.py", scripts.joinpath("enter.py").read_text(encoding="utf-8")),
             ("passwd", _passwd(name)),
             ("group", "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"),

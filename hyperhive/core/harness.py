@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 from typing import Any, Final
 
-from hyperhive.core import box, claude, eligibility, letters, messages, operations, process, roster, turns
+from hyperhive.core import api_gate, box, claude, eligibility, letters, messages, operations, process, roster, turns
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.cli_process import CliProcess
 from hyperhive.core.errors import HyperhiveError, Unavailable
@@ -17,7 +17,7 @@ from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import Heard, HubLink
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
-from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, Verb
+from hyperhive.core.model import Activity, AgentName, EventKind, Network, Outcome, Verb
 from hyperhive.core.tables import AgentRow
 
 # How long the CLI may take until it answers and its tools are connected, in seconds.
@@ -97,6 +97,7 @@ class Harness:
         self._link = HubLink(hive.paths.hub_socket, name)
         self._box: box.Box | None = None
         self._cli: CliProcess | None = None
+        self._gate: api_gate.Gate | None = None
         self._started_with = ""
         self._model: str | None = None
         self._turn: OpenTurn | None = None
@@ -105,6 +106,8 @@ class Harness:
         self._answers: dict[str, dict[str, Any]] = {}
         self._cancelled_prompt: str | None = None
         self._resumed_in_vain = False
+        # The hub was gone since the CLI was started: its connection to its tools is dead, and it does not know.
+        self._tools_cut = False
         self._told_to_leave = False
         self._others_wait = False
         self._woken = True
@@ -136,6 +139,8 @@ class Harness:
             self._log(f"{error}: leaving")
         finally:
             self._end_cli(grace=0.0)
+            if self._gate is not None:
+                self._gate.close()
             self._events.close()
             self._selector.close()
 
@@ -257,8 +262,9 @@ class Harness:
             prepared = box.prepare(self._hive, self._name)
         except HyperhiveError as error:
             raise NotReady(f"{error.message}" + (f" ({error.hint})" if error.hint else "")) from None
-        if self._cli is not None and (self._cli.ended or prepared.started_with != self._started_with) and not self._tasks:
-            if not self._cli.ended:
+        changed = prepared.started_with != self._started_with
+        if self._cli is not None and (self._cli.ended or changed or self._tools_cut) and not self._tasks:
+            if not self._cli.ended and changed:
                 self._say(EventKind.NOTE, {"text": "what the agent was started with has changed: its CLI is started anew"})
             self._end_cli(grace=CLOSE_MOST)
         self._box = prepared
@@ -284,12 +290,20 @@ class Harness:
         )
         self._started_with = prepared.started_with
         self._model = prepared.model
+        self._tools_cut = False
         self._resumed_in_vain = False
         self._tasks.clear()
         self._own_tool_uses.clear()
+        command = [*prepared.program, *words]
         try:
+            if prepared.config.network is Network.NONE:
+                self._gate = self._gate or api_gate.Gate(
+                    self._hive.paths, self._name, self._hive.settings, prepared.place.gid, self._log
+                )
+                self._gate.start()
+                command = api_gate.inside_words(prepared.inside, command)
             self._cli = CliProcess(
-                prepared.words([*prepared.program, *words]),
+                prepared.words(command),
                 {**prepared.env, process.BOX: prepared.mark},
                 conversation=conversation,
                 log=self._log,
@@ -614,6 +628,7 @@ class Harness:
         if heard & Heard.GONE:
             self._selector.unregister(fd)
             self._log("the hub is gone")
+            self._tools_cut = True
             self._next_look = 0.0
         self._woken |= bool(heard & Heard.WAKE)
         self._others_wait |= bool(heard & Heard.OTHERS_WAIT)

@@ -217,7 +217,13 @@ class Hub:
         """Remove each bell first, then act: what is rung meanwhile makes a new one."""
         self._bells.read(timeout=0)
         look = False
-        for bell in os.listdir(self._hive.paths.wake):
+        try:
+            bells = os.listdir(self._hive.paths.wake)
+        except OSError as error:
+            self._log(f"the hive's folder is gone ({error.strerror}: {error.filename}): ending")
+            self._ending = True
+            return
+        for bell in bells:
             with suppress(FileNotFoundError):
                 (self._hive.paths.wake / bell).unlink()
             if bell == doorbell.HIVE:

@@ -319,8 +319,10 @@ def _block(
             if agent.blocked is not Blocked.LOGIN:
                 notice = f"needs_login: {name} is not logged in. Only the operator can do that: `hyperhive login {name}`."
         case Outcome.LIMITED:
-            # A reset that has passed already would begin the next turn at once, and so for ever.
-            blocked, until = Blocked.LIMITED, min(max(until or now + timedelta(seconds=REST_MOST), rest), now + LIMIT_MOST)
+            blocked, until = Blocked.LIMITED, min(until or now + timedelta(seconds=REST_MOST), now + LIMIT_MOST)
+            if until <= now or times > 1:
+                # A reset that has passed, or that was none, would begin the next turn at once, and so for ever.
+                until = max(until, rest)
             if not _ended_so_before(name, turn, outcome):
                 notice = f"limited: {name} has used up what its account allows, and goes on at {until:%Y-%m-%d %H:%M} UTC."
         case Outcome.OVERLOADED | Outcome.TOOLS_LOST:

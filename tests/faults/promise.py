@@ -46,7 +46,7 @@ def broken(hive: Swarm, sent: dict[int, str], *, name: str = "ada") -> list[str]
         *_lost(rows, sent),
         *_said_and_lost(rows, hive.api.requests, name),
         *_unread(rows, turns, asked, name),
-        *_again(rows, [*asked, *prompted]),
+        *_again(rows, turns, [*asked, *prompted]),
         *_unmarked(asked, turns, "was asked"),
         *_unmarked(prompted, turns, "was prompted"),
         *_disordered(rows, asked),
@@ -82,11 +82,16 @@ def _unread(rows: dict[int, MessageRow], turns: dict[int, TurnRow], asked: list[
             yield f"message {row.number} is acknowledged, and the model was not given it in turn {turn.number}"
 
 
-def _again(rows: dict[int, MessageRow], given: list[Given]) -> Iterator[str]:
+def _again(rows: dict[int, MessageRow], turns: dict[int, TurnRow], given: list[Given]) -> Iterator[str]:
     for one in given:
         row = rows.get(one.number)
         if row is not None and row.state is MessageState.ACKNOWLEDGED and row.ended_at and one.at > row.ended_at + GRAIN:
             yield f"message {one.number} was handed out again after it was acknowledged"
+    for number in {one.number for one in given}:
+        *earlier, _ = sorted({_turn_at(turns, one.at) or 0 for one in given if one.number == number})
+        for turn in earlier:
+            if turn and turns[turn].outcome is Outcome.OK:
+                yield f"message {number} was handed out again after turn {turn}, which had ended well"
 
 
 def _unmarked(given: list[Given], turns: dict[int, TurnRow], what: str) -> Iterator[str]:
@@ -131,4 +136,3 @@ def _given(request: Request) -> Iterator[Given]:
 def _letters(text: str, at: datetime) -> Iterator[Given]:
     for found in LETTER.finditer(text):
         yield Given(int(found[1]), at, found[3] is not None)
-

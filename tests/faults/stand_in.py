@@ -53,13 +53,17 @@ class Tools:
         self._lines = socket.socket(socket.AF_UNIX)
         self._lines.connect(SOCKET)
         self._heard = self._lines.makefile("rb")
-        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "stand-in", "version": "1"}}
+        hello: dict[str, object] = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "stand-in", "version": "1"},
+        }
         self._ask("h", "initialize", hello)
         self._write({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def call(self, use: str, tool: str, **arguments: object) -> str:
         """Call a tool, and give back its words."""
-        params = {"name": tool, "arguments": arguments, "_meta": {"claudecode/toolUseId": use}}
+        params: dict[str, object] = {"name": tool, "arguments": arguments, "_meta": {"claudecode/toolUseId": use}}
         found = self._ask(use, "tools/call", params)
         return str(found["content"][0]["text"])  # type: ignore[index]  # the shape of every answer of a tool
 

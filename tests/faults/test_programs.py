@@ -21,12 +21,13 @@ def rests(hive: Wreck, name: str, reason: str) -> list[str]:
     """What is wrong with an agent that cannot work for this reason, and rests."""
     agent = hive.agent(name)
     notes = [str(event.data["text"]) for event in hive.events(name, EventKind.NOTE)]
-    told = [message.body for message in hive.inbox()]
+    told = [message.body for message in hive.inbox() if message.body.startswith(f"not_ready: {name} ")]
     facts = {
         "it is held back until a time": agent.blocked is Blocked.LIMITED and agent.blocked_until is not None,
         f"its reason says {reason!r}": reason in (agent.blocked_reason or ""),
         "its history says so": any(reason in note for note in notes),
-        "the operator was told once": len([body for body in told if body.startswith(f"not_ready: {name} ") and reason in body]) == 1,
+        "the operator was told once": len([body for body in told if body.startswith(f"not_ready: {name} ") and reason in body])
+        == 1,
         "it was started once": agent.epoch == 1,
         "no turn was counted": not hive.turns(name),
         "its message waits, with no attempt": (agent.mail.pending, agent.mail.dead) == (1, 0),

@@ -1,4 +1,4 @@
-"""A hub, with its harnesses, that is the real one but for one deliberate change: `python -m tests.faults.variants VARIANT hub`."""
+"""A hub, with its harnesses, that is the real one but for one deliberate change."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.cli.main import main
-from hyperhive.core import claude, harness, letters, messages, process
+from hyperhive.core import harness, letters, messages, process
 from hyperhive.core.model import Message, MessageState
 from hyperhive.core.tables import MessageRow
 
@@ -29,7 +29,7 @@ def deaf() -> None:
     from hyperhive.mcp import children, worker
 
     vars(worker).update(PROGRESS=0.5)
-    setattr(children.Child, "wake", lambda self, byte: None)
+    type.__setattr__(children.Child, "wake", lambda self, byte: None)
 
 
 def acknowledges_at_lease() -> None:
@@ -51,32 +51,21 @@ def never_marks() -> None:
     vars(letters).update(_mark=lambda message: "")
 
 
-def forgets() -> None:
-    """Leaves what a dead harness held where it was."""
-    vars(messages).update(give_back_all=lambda name: None)
-
-
 def repeats() -> None:
     """Hands out again what is acknowledged already."""
     acknowledge = messages.acknowledge
 
     def broken(hive: Any, name: Any, **named: Any) -> None:
         acknowledge(hive, name, **named)
-        again = MessageRow.select().where(MessageRow.recipient == name).order_by(MessageRow.number.desc()).first()
-        if again is not None and again.attempt == 0:
-            MessageRow.update(state=MessageState.PENDING, attempt=1).where(MessageRow.number == again.number).execute()
+        MessageRow.update(state=MessageState.PENDING, attempt=1).where(
+            MessageRow.recipient == name, MessageRow.state == MessageState.ACKNOWLEDGED, MessageRow.attempt == 0
+        ).execute()
 
     vars(messages).update(acknowledge=broken)
 
 
-def believes_every_result() -> None:
-    """Takes any result of the CLI for a good end of the turn."""
-    vars(claude).update(verdict_of=lambda *_, **__: claude.Verdict(claude.Outcome.OK))
-
-
 VARIANTS: dict[str, Callable[[], None]] = {
-    change.__name__: change
-    for change in (impatient, deaf, acknowledges_at_lease, never_marks, forgets, repeats, believes_every_result)
+    change.__name__: change for change in (impatient, deaf, acknowledges_at_lease, never_marks, repeats)
 }
 
 

@@ -82,7 +82,9 @@ def test_what_came_while_it_slept_is_given_in_one_turn_and_in_order(home: Path) 
             assert hive.ended(number).state is MessageState.ACKNOWLEDGED
         assert hive.outcomes() == [Outcome.OK]
         prompt = hive.api.requests[0].prompt
-        assert [prompt.index(f"line {count}") for count in range(5)] == sorted(prompt.index(f"line {count}") for count in range(5))
+        assert [prompt.index(f"line {count}") for count in range(5)] == sorted(
+            prompt.index(f"line {count}") for count in range(5)
+        )
         assert roster.get(hive.hive, name).mail.pending == 0
 
 
@@ -137,6 +139,8 @@ def test_an_idle_hive_makes_no_model_call(home: Path) -> None:
     with Swarm(home, answers) as hive:
         for count in range(5):
             hive.spawn(f"agent-{count}")
-        hive.until(lambda: all((hive.hive.paths.agent_socket(AgentName(f"agent-{count}"))).exists() for count in range(5)), "sockets")
+        hive.until(
+            lambda: all((hive.hive.paths.agent_socket(AgentName(f"agent-{count}"))).exists() for count in range(5)), "sockets"
+        )
         assert not hive.api.requests
         assert not any(hive.has_harness(f"agent-{count}") for count in range(5))

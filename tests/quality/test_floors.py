@@ -10,19 +10,27 @@ PACKAGE = ROOT / "hyperhive"
 
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
-    "ground": ("", "core", "core.errors", "core.log", "core.process"),
-    "values": ("core.agent_config", "core.config", "core.model", "core.paths"),
+    "ground": (
+        "", "core", "core.errors", "core.log", "core.process",
+    ),
+    "values": (
+        "core.agent_config", "core.api_hosts", "core.client_hello", "core.config", "core.model", "core.paths",
+        "core.proxy_request", "prompts",
+    ),
     "resources": (
-        "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell", "core.events", "core.folders", "core.git",
-        "core.hive", "core.locks", "core.migrations", "core.programs", "core.runtimes", "core.systemd", "core.tables",
-        "core.terminal",
+        "core.api_gate", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell", "core.events",
+        "core.folders", "core.gate_connection", "core.git", "core.hive", "core.hub_link", "core.locks", "core.migrations",
+        "core.programs", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
     ),
     "use-cases": (
         "core.agents", "core.approvals", "core.box", "core.builds", "core.crash_watch", "core.custody", "core.deployments",
-        "core.eligibility", "core.harness", "core.hub", "core.identity", "core.letters", "core.login", "core.messages",
-        "core.operations", "core.questions", "core.roster", "core.turns", "core.usage", "core.vacuum", "core.wishes",
+        "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.hub", "core.identity", "core.journal",
+        "core.letters", "core.login", "core.messages", "core.operations", "core.questions", "core.roster", "core.turns",
+        "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
-    "faces": ("__main__", "cli", "demo", "mcp", "web"),
+    "faces": (
+        "__main__", "cli", "demo", "mcp", "web",
+    ),
 }  # fmt: skip
 FACES = ("cli", "demo", "mcp", "web")
 # Who starts another face does so inside the command, which also keeps every other command quick to start.

@@ -93,7 +93,12 @@ class Swarm:
         shape = msgspec.convert({"limits": AgentLimits(turn_minutes=turn_seconds / 60), **config}, AgentConfig, strict=False)
         checked = parse_name(name)
         agents.spawn(
-            self.hive, checked, flavor=Flavor.MANAGER if manager else Flavor.WORKER, config=shape, runtime=self.runtime, by=OPERATOR
+            self.hive,
+            checked,
+            flavor=Flavor.MANAGER if manager else Flavor.WORKER,
+            config=shape,
+            runtime=self.runtime,
+            by=OPERATOR,
         )
         return checked
 

@@ -1,0 +1,1 @@
+"""The durable core, tested on real files with real processes."""
