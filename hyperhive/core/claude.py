@@ -45,6 +45,9 @@ class Tokens(msgspec.Struct, frozen=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
 
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(*(getattr(self, field) + getattr(other, field) for field in self.__struct_fields__))
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """How the CLI says that a turn ended; `until` is when a usage limit ends."""
@@ -207,6 +210,22 @@ def uses_of(line: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(block.get("id")), str(block.get("name"))) for block in _blocks(line) if block.get("type") == "tool_use"]
 
 
+def tasks_of(line: dict[str, Any]) -> set[str]:
+    """The background tasks that still run, from a `background_tasks_changed`."""
+    tasks = line.get("tasks")
+    return {str(task.get("task_id")) for task in tasks if isinstance(task, dict)} if isinstance(tasks, list) else set()
+
+
+def broken_servers_of(line: dict[str, Any]) -> list[str]:
+    """The MCP servers that do not run, from an `init`."""
+    servers = line.get("mcp_servers")
+    return [
+        str(server.get("name"))
+        for server in (servers if isinstance(servers, list) else [])
+        if isinstance(server, dict) and server.get("status") not in ("connected", "pending")
+    ]
+
+
 def usage_of(result: dict[str, Any]) -> Tokens:
     """What this turn used. `total_cost_usd` would be the whole conversation's, across restarts of the CLI."""
     models = result.get("model_usage_since_last_result")
@@ -274,7 +293,8 @@ def _said(block: dict[str, Any]) -> tuple[EventKind, dict[str, Any]] | None:
 def _told(line: dict[str, Any]) -> list[tuple[EventKind, dict[str, Any]]]:
     match line.get("subtype"):
         case "api_retry":
-            text = f"the model's API answered {line.get('error_status') or 'nothing'}: try {line.get('attempt')} of {line.get('max_retries')}"
+            status = line.get("error_status") or "nothing"
+            text = f"the model's API answered {status}: try {line.get('attempt')} of {line.get('max_retries')}"
         case "permission_denied":
             text = f"the tool {line.get('tool_name')} is not allowed: {line.get('message')}"
         case "compact_boundary":

@@ -5,6 +5,7 @@ import os
 import select
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from hyperhive.core import claude, process
@@ -41,11 +42,9 @@ class CliProcess:
         self.stderr = self._child.stderr.fileno()
         for fd in (self._stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
-        try:
+        # An ordinary user may have used up what it may have of large pipes; a long prompt then waits for the reader.
+        with suppress(OSError):
             fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, PIPE)
-        except OSError:
-            # An ordinary user may have used up what it may have of large pipes; a long prompt then waits for the reader.
-            pass
 
     @property
     def pid(self) -> int:

@@ -78,10 +78,10 @@ def one_turn(hive: Hive, outcome: Outcome, *, name: AgentName = ADA, epoch: int 
 class Program:
     """A small program in a process of its own. It says lines, and is told lines."""
 
-    def __init__(self, home: Path, code: str, *arguments: str, user: int | None = None) -> None:
+    def __init__(self, home: Path, code: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PRELUDE + code, str(home), *arguments],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=user,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.pid = self._process.pid
 
@@ -112,9 +112,9 @@ class Program:
 
 
 @contextmanager
-def program(home: Path, code: str, *arguments: str, user: int | None = None) -> Iterator[Program]:
+def program(home: Path, code: str, *arguments: str) -> Iterator[Program]:
     """A program that does not outlive the block."""
-    started = Program(home, code, *arguments, user=user)
+    started = Program(home, code, *arguments)
     try:
         yield started
     finally:

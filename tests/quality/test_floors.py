@@ -23,9 +23,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.programs", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
     ),
     "use-cases": (
-        "core.agents", "core.approvals", "core.box", "core.builds", "core.crash_watch", "core.custody", "core.deployments",
+        "core.agent_record", "core.agents", "core.approvals", "core.box", "core.builds", "core.cli_session", "core.crash_watch", "core.custody", "core.deployments",
         "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.hub", "core.identity", "core.journal",
-        "core.letters", "core.login", "core.messages", "core.operations", "core.questions", "core.roster", "core.turns",
+        "core.letters", "core.login", "core.messages", "core.open_turn", "core.operations", "core.questions", "core.roster", "core.turn_desk", "core.turns",
         "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": (
