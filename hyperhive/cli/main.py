@@ -6,7 +6,7 @@ import select
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand, NoSuchOption
@@ -14,15 +14,7 @@ from click.exceptions import NoArgsIsHelpError, NoSuchCommand, NoSuchOption
 from hyperhive import __version__
 from hyperhive.cli.commands import COMMANDS, SECTIONS
 from hyperhive.core.errors import HyperhiveError
-
-if TYPE_CHECKING:
-    from typing_extensions import override
-else:
-
-    def override(method):
-        """Nothing at run time: importing it would take a tenth of what `--help` takes."""
-        return method
-
+from hyperhive.core.overrides import override
 
 # What a shell says of a program that Ctrl-C, or a closed pipe, ended.
 INTERRUPTED: Final = 130

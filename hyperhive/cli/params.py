@@ -8,11 +8,11 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
-from typing_extensions import override
 
 from hyperhive.core.errors import HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import OPERATOR, AgentName, parse_name
+from hyperhive.core.overrides import override
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import stat
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +41,8 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
         if group is not None:
             os.chown(run, -1, group)
             run.chmod(0o750)
+        from importlib import resources
+
         scripts = resources.files("hyperhive.core.runtimes")
         for file, text in (
             ("relay.py", scripts.joinpath("relay.py").read_text(encoding="utf-8")),

@@ -1,6 +1,7 @@
 """The hub: it hears the doorbells, starts who is to work, and holds every agent's socket."""
 
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -31,6 +32,8 @@ END_MOST: Final = 15.0
 # as to count its start in the database.
 HOLD: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 NAME_MOST: Final = 64
+# A socket for each agent, and a few descriptors for each connection: 1024, what most processes get, is soon used up.
+FILES_MOST: Final = 65_536
 STRANGERS_MOST: Final = 64
 
 
@@ -73,6 +76,7 @@ def run(hive: Hive, children: Children, *, log: Log | None = None, ready: Callab
     with Lock(hive.paths.lock("hub")) as lock:
         if not lock.take():
             raise Conflict(f"this hive has a hub already: {holder(hive.paths.lock('hub'))}", hint="hyperhive ps")
+        _allow_files()
         hub = Hub(hive, children, log)
         try:
             hub.serve(ready)
@@ -390,6 +394,14 @@ def _say(link: socket.socket, byte: bytes) -> None:
     """A full buffer means that enough has been said."""
     with suppress(OSError):
         link.send(byte)
+
+
+def _allow_files() -> None:
+    """Let this process open as many files as it may ask for (getrlimit(2), RLIMIT_NOFILE)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MOST if hard == resource.RLIM_INFINITY else min(hard, FILES_MOST)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _uid_of(link: socket.socket) -> int:

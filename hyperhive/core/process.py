@@ -1,26 +1,27 @@
 """How hyperhive runs other programs: a list of words, a closed environment, no shell, nothing left behind."""
 
-import ctypes
 import os
-import shlex
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from hyperhive.core.errors import CommandFailed, Expired, Invalid, Unavailable
 
+if TYPE_CHECKING:
+    import subprocess
+
+    Process: TypeAlias = subprocess.Popen[bytes]
+
 # The end of a program's output that an error keeps, in bytes.
 TAIL: Final = 8192
-Process: TypeAlias = subprocess.Popen[bytes]
-PIPE: Final = subprocess.PIPE
-DEVNULL: Final = subprocess.DEVNULL
+# Their values in `subprocess`, which takes longer to import than a command that only reads takes to run.
+PIPE: Final = -1
+DEVNULL: Final = -3
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Marks every process of an agent's CLI with the agent's folder, so that one that outlived its harness is found.
 BOX: Final = "HYPERHIVE_BOX"
@@ -55,7 +56,10 @@ def run(
     `env` is the whole environment but for PATH; `timeout` is in seconds. Raises `Unavailable` when the program is
     missing, `Expired` when it took too long, `CommandFailed` when it failed and `check` is set.
     """
-    child = start(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
+    import shlex
+    import subprocess
+
+    child = start(argv, env=env, cwd=cwd, stdin=DEVNULL if stdin is None else PIPE)
     try:
         out, err = child.communicate(stdin, timeout)
     except subprocess.TimeoutExpired:
@@ -74,17 +78,19 @@ def start(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: int | IO[bytes] = subprocess.DEVNULL,
-    stdout: int | IO[bytes] = subprocess.PIPE,
-    stderr: int | IO[bytes] = subprocess.PIPE,
+    stdin: int | IO[bytes] = DEVNULL,
+    stdout: int | IO[bytes] = PIPE,
+    stderr: int | IO[bytes] = PIPE,
     pass_fds: Sequence[int] = (),
-) -> Process:
+) -> "Process":
     """Start a program in a session of its own, with a closed environment and no signal blocked.
 
     Raises `Unavailable` when the program cannot be started, `Invalid` for a NUL in a word or a variable.
     """
+    from subprocess import Popen
+
     try:
-        return subprocess.Popen(
+        return Popen(
             list(argv),
             env={"PATH": PATH, **(env or {})},
             cwd=cwd,
@@ -104,8 +110,10 @@ def start(
 
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
     """Run a program on this terminal and give back its exit code, 128 + N when signal N ended it."""
+    from subprocess import Popen
+
     try:
-        child = subprocess.Popen(list(argv), env={"PATH": PATH, **(env or {})}, cwd=cwd)
+        child = Popen(list(argv), env={"PATH": PATH, **(env or {})}, cwd=cwd)
     except OSError as error:
         raise Unavailable(f"the program {argv[0]} cannot be started: {error.strerror}", hint="hyperhive doctor") from None
     while True:
@@ -117,7 +125,7 @@ def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
         return code if code >= 0 else 128 - code
 
 
-def end_group(child: Process) -> None:
+def end_group(child: "Process") -> None:
     """End a program and its process group at once, and reap it."""
     # Not reaped: its number is still its own, also when it has ended and only others of its group live on.
     if child.returncode is None:
@@ -131,7 +139,9 @@ def end_group(child: Process) -> None:
 
 def find(name: str) -> str | None:
     """Where a program lies on the fixed PATH, or None."""
-    return shutil.which(name, path=PATH)
+    from shutil import which
+
+    return which(name, path=PATH)
 
 
 def die_with(parent: int, sig: signal.Signals) -> None:
@@ -140,7 +150,7 @@ def die_with(parent: int, sig: signal.Signals) -> None:
     The kernel watches the thread that started this process, so parents start children from their main thread
     (prctl(2), PR_SET_PDEATHSIG).
     """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, sig)
     if os.getppid() != parent:
         os._exit(0)
 
@@ -166,7 +176,7 @@ def follow_parent() -> None:
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends (prctl(2), PR_SET_CHILD_SUBREAPER)."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_descendants(timeout: float = 5.0) -> None:
@@ -240,3 +250,9 @@ def _listing(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
+
+
+def _prctl(option: int, value: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from peewee import BooleanField, DatabaseProxy, Field, FloatField, IntegerField, Model, ModelSelect, TextField
-from typing_extensions import override
 
 from hyperhive.core.model import Activity, Blocked, Flavor, MessageKind, MessageState, OperationState, Outcome, Verb, Wanted
+from hyperhive.core.overrides import override
 
 W = TypeVar("W")
 T = TypeVar("T")

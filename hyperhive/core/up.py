@@ -59,7 +59,7 @@ def _keep_up(hive: Hive, say: Callable[[str], None]) -> None:
     say("the hive is down; messages are kept")
 
 
-def _end(child: process.Process, say: Callable[[str], None]) -> None:
+def _end(child: "process.Process", say: Callable[[str], None]) -> None:
     say("ending: running turns are interrupted, their messages come back")
     with suppress(ProcessLookupError):
         os.kill(child.pid, signal.SIGTERM)

@@ -8,7 +8,7 @@ from hyperhive.core import turns
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import HubLink
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import Activity, AgentName
+from hyperhive.core.model import Activity, AgentName, Outcome
 from tests.mcp.client import Bare
 from tests.support.swarm import PATIENCE
 
@@ -29,6 +29,12 @@ class Puppet:
             self._hive, self._name, epoch=self._epoch, model=None, conversation="puppet", activity=Activity.THINKING
         )
         return turns.Current(self._epoch, number)
+
+    def end(self, current: turns.Current) -> None:
+        """End that turn well."""
+        turns.end(
+            self._hive, self._name, epoch=current.epoch, turn=current.turn, outcome=Outcome.OK, usage=turns.Usage(model=None)
+        )
 
     def __enter__(self) -> Self:
         assert self._lock.take()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.cli.main import main
-from hyperhive.core import harness, letters, messages, process
-from hyperhive.core.model import Message, MessageState
+from hyperhive.core import cli_session, letters, messages, process
+from hyperhive.core.model import AgentName, Message, MessageState
 from hyperhive.core.tables import MessageRow
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def words(variant: str, *command: str) -> list[str]:
 
 def impatient() -> None:
     """Waits two seconds, not a minute, for a CLI that does not answer."""
-    vars(harness).update(READY_MOST=2.0)
+    vars(cli_session).update(READY_MOST=2.0)
 
 
 def deaf() -> None:
@@ -30,6 +30,14 @@ def deaf() -> None:
 
     vars(worker).update(PROGRESS=0.5)
     type.__setattr__(children.Child, "wake", lambda self, byte: None)
+
+
+def confuses_names() -> None:
+    """Takes whoever connects for bob."""
+    from hyperhive.mcp import children
+
+    serve = vars(children)["_serve"]
+    vars(children).update(_serve=lambda hive, name, *rest: serve(hive, AgentName("bob"), *rest))
 
 
 def acknowledges_at_lease() -> None:
@@ -65,7 +73,7 @@ def repeats() -> None:
 
 
 VARIANTS: dict[str, Callable[[], None]] = {
-    change.__name__: change for change in (impatient, deaf, acknowledges_at_lease, never_marks, repeats)
+    change.__name__: change for change in (impatient, deaf, confuses_names, acknowledges_at_lease, never_marks, repeats)
 }
 
 
@@ -74,7 +82,7 @@ def run(variant: str, command: Sequence[str]) -> None:
     VARIANTS[variant]()
     start = process.start
 
-    def start_changed(argv: Sequence[str], **options: Any) -> process.Process:
+    def start_changed(argv: Sequence[str], **options: Any) -> "process.Process":
         own = list(argv[1:3]) == ["-m", "hyperhive"]
         return start(words(variant, *argv[3:]) if own else argv, **options)
 

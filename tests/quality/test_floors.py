@@ -11,7 +11,7 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.errors", "core.log", "core.process",
+        "", "core", "core.errors", "core.log", "core.overrides", "core.process",
     ),
     "values": (
         "core.agent_config", "core.api_hosts", "core.client_hello", "core.config", "core.model", "core.paths",
