@@ -22,6 +22,10 @@ DEFAULT_TOOLS: Final = (
 )
 # Mounts go below these only: elsewhere they could hide what the container is made of.
 MOUNT_TARGETS: Final = ("/workspace/", "/mnt/", "/srv/", "/opt/")
+OWN_VARIABLES: Final = ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "NODE_OPTIONS")
+# As root, `setpriv` begins with the agent's environment before it gives root up: what the dynamic loader, libc or locales
+# would load from an agent's folder would run as root (ld.so(8), locale(7)).
+LOADER_VARIABLES: Final = ("LD_", "GLIBC_", "GCONV_", "LOCPATH", "NLSPATH", "LANGUAGE", "MALLOC_", "HYPERHIVE_")
 OWN_SERVER: Final = "hyperhive"
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/@_\[\]-]{0,99}")
 
@@ -106,8 +110,8 @@ def check_env(env: dict[str, str]) -> None:
     for key, value in env.items():
         if not key.replace("_", "a").isalnum() or key[:1].isdigit() or not key.isascii() or "\0" in value:
             raise Invalid(f"{key!r} cannot be the name of a variable, or its value holds a NUL", hint="--env TZ=UTC")
-        if key in ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"):
-            raise Invalid(f"{key} is set by hyperhive itself", hint="choose another variable")
+        if key in OWN_VARIABLES or key.startswith(LOADER_VARIABLES):
+            raise Invalid(f"{key} is not an agent's to set", hint="choose another variable")
 
 
 def check_model(model: str | None) -> None:

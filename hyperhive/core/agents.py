@@ -14,7 +14,7 @@ from hyperhive.core.errors import Conflict, Expired, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import check_user, identity, new_range
 from hyperhive.core.model import Agent, AgentName, Blocked, Flavor, Verb, Wanted
-from hyperhive.core.runtimes import Runtime, runtime_named
+from hyperhive.core.runtimes import Runtime, check, runtime_named
 from hyperhive.core.tables import AgentRow, DeploymentRow, MessageRow, OperationRow, TurnRow
 
 
@@ -42,6 +42,7 @@ def spawn(
     exists, `Invalid`, `Denied`, `NotFound` or `Unavailable` when it cannot be as it was asked for; then nothing was made.
     """
     asked = runtime_named(runtime or hive.settings.runtime)
+    check(asked, run=hive.run)
     check_user(user)
     if config is not None:
         agent_config.check_model(config.model)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from hyperhive.core.agent_config import check_env
 from hyperhive.core.errors import Invalid, Unavailable
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -66,7 +67,9 @@ def read_settings(file: Path) -> Settings:
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
         raise Unavailable(f"{file} cannot be read: {error}", hint=f"ls -l {file}") from None
-    return parse_toml(text, Settings, source=str(file))
+    settings = parse_toml(text, Settings, source=str(file))
+    check_env(settings.claude.env)
+    return settings
 
 
 def parse_toml(text: str, shape: type[S], *, source: str) -> S:
