@@ -128,7 +128,9 @@ def test_nobody_else_can_read_the_database_or_what_lies_beside_it(hive: Hive) ->
 
 def test_the_file_is_safe_against_a_power_cut(hive: Hive) -> None:
     with hive.db.read():
-        pragmas = [DATABASE.execute_sql(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")]
+        pragmas = [
+            DATABASE.execute_sql(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
     assert pragmas == ["wal", 2, 1]
     assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
 

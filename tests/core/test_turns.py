@@ -388,7 +388,9 @@ def test_the_last_turn_of_each_agent_is_its_newest_that_ended(hive: Hive) -> Non
     begin(hive)
     with hive.db.read():
         last = turns.latest()
-        newest = {name: TurnRow.select().where(TurnRow.agent == name).order_by(TurnRow.number.desc()).first() for name in (ADA, BOB)}
+        newest = {
+            name: TurnRow.select().where(TurnRow.agent == name).order_by(TurnRow.number.desc()).first() for name in (ADA, BOB)
+        }
     assert last[BOB].number == newest[BOB].number
     assert last[ADA].number < newest[ADA].number
     assert last[ADA].outcome is Outcome.OK
