@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
-from hyperhive.core import agent_config, custody, doorbell, folders, messages, operations, roster, turns
+from hyperhive.core import agent_config, custody, doorbell, folders, leases, messages, operations, roster, turns
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, kept_config, write_build
 from hyperhive.core.db import next_number
@@ -41,18 +41,16 @@ def spawn(
     `user` runs it as an existing user of this machine, which only root may ask for. Raises `Conflict` when the agent
     exists, `Invalid`, `Denied`, `NotFound` or `Unavailable` when it cannot be as it was asked for; then nothing was made.
     """
-    asked = runtime_named(runtime or hive.settings.runtime)
-    check(asked, run=hive.run)
+    chosen = runtime_named(runtime or _kept_runtime(hive, name) or hive.settings.runtime)
+    check(chosen, run=hive.run)
     check_user(user)
     if config is not None:
         agent_config.check_model(config.model)
         agent_config.encode(config)
     with operations.under_way(hive, name, Verb.START, by=by):
         was_there = hive.paths.agent(name).exists()
-        row, is_new, number = _reserve(hive, name, flavor=flavor, runtime=asked, user=user)
+        row, is_new, number = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)
         try:
-            # What is kept lies as its own kind of container needs it.
-            chosen = asked if runtime or row.deployed is None else runtime_named(row.runtime)
             use = config or (AgentConfig() if row.deployed is None else kept_config(hive, name, row.deployed))
             owner, group = identity(row.uid, row.user)
             folders.prepare(hive, name, uid=owner, gid=group)
@@ -155,7 +153,7 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
         with custody.taken(hive, name), hive.db.write():
             turns.close_books(hive, name)
-            messages.expire(hive, name, reason=f"{name} was destroyed")
+            leases.expire(hive, name, reason=f"{name} was destroyed")
             operations.drop(hive, name, reason=f"{name} was destroyed")
             AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
     doorbell.ring_hive(hive.paths)
@@ -180,13 +178,20 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
     doorbell.ring_hive(hive.paths)
 
 
+def _kept_runtime(hive: Hive, name: AgentName) -> str | None:
+    """The kind of container that the kept state of an agent was made for, or None."""
+    with hive.db.read():
+        row = AgentRow.get_or_none(AgentRow.name == name)
+    return row.runtime if row is not None and row.deployed is not None else None
+
+
 def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, user: str | None) -> tuple[AgentRow, bool, int]:
     """Give an agent its row, its user and a deployment's number; says whether the row is new.
 
     It is a tombstone until all that it needs is there, so one whose making was cut short can be made again or purged.
     """
     now = hive.now()
-    with hive.db.write():
+    with hive.db.write(brings_new=True):
         row = AgentRow.get_or_none(AgentRow.name == name)
         if row is not None and row.wanted is not Wanted.DESTROYED:
             raise Conflict(f"{name} exists already", hint=f"`hyperhive show {name}`, or choose another name")

@@ -16,6 +16,7 @@ from hyperhive.core.doorbell import say_changed
 from hyperhive.core.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.core.migrations import STEPS
 from hyperhive.core.paths import Paths
+from hyperhive.core.reserve import Reserve
 from hyperhive.core.tables import DATABASE, CounterRow, to_milliseconds
 
 # Every writer queues at our own lock first, so SQLite's unfair busy handler is only met by foreign programs. Seconds.
@@ -33,6 +34,7 @@ class Store:
             pragmas={"synchronous": "FULL", "foreign_keys": 1, "journal_size_limit": 8 * 1024 * 1024},
             autoconnect=False,
         )
+        self._reserve = Reserve(paths.reserve)
         self._opening = threading.Lock()
         self._mine = threading.local()
 
@@ -48,11 +50,16 @@ class Store:
                 yield
 
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, *, brings_new: bool = False) -> Iterator[None]:
         """Change the database in one transaction that is on disk when the block has ended.
 
-        Raises `Unavailable` when the disk is full, fails, or may not be written; then nothing was changed.
+        What brings something new is refused first when the disk is full; all else goes on for a while in room that is
+        kept for it. Raises `Unavailable` when the disk is full, fails, or may not be written; then nothing was changed.
         """
+        if brings_new and not self._reserve.keep():
+            raise self._full()
+        if not brings_new:
+            self._reserve.give_up()
         with self._translated():
             database = self._open()
             if database.in_transaction():
@@ -80,19 +87,29 @@ class Store:
         if database.is_closed():
             # One at a time: closing any descriptor of the file drops the locks that the process has on it
             # (https://sqlite.org/howtocorrupt.html, 2.2), and `_make` opens one.
-            with self._opening:
-                self._make()
-                database.connect()
-                self._mine.pid = os.getpid()
             try:
-                self._migrate(database)
-            except BaseException:
-                database.close()
-                raise
+                self._connect(database)
+            except (PeeweeException, apsw.Error):
+                # Even looking needs a little room, for the file that readers share.
+                if not self._reserve.give_up():
+                    raise
+                self._connect(database)
         elif self._mine.pid != os.getpid():
             raise RuntimeError("the database was open while its process forked, and must not be used here")
         DATABASE.obj = database
         return database
+
+    def _connect(self, database: APSWDatabase) -> None:
+        with self._opening:
+            self._make()
+            self._reserve.keep()
+            database.connect()
+            self._mine.pid = os.getpid()
+        try:
+            self._migrate(database)
+        except BaseException:
+            database.close()
+            raise
 
     def _make(self) -> None:
         """Make the file before SQLite does, for its companions get the mode that it has: readable by nobody else."""
@@ -150,14 +167,17 @@ class Store:
             f"{error.filename or self._paths.state} cannot be written: {error.strerror}", hint=f"ls -ld {self._paths.state}"
         )
 
+    def _full(self) -> Unavailable:
+        return Unavailable(
+            f"the disk that holds {self._paths.state} is full: nothing was changed", hint=f"df -h {self._paths.state}"
+        )
+
     def _explain(self, error: Exception) -> HyperhiveError:
         """Say in a person's words what SQLite means (https://sqlite.org/rescode.html)."""
         cause = type(error.__cause__ or error.__context__ or error).__name__
         match cause:
             case "FullError":
-                return Unavailable(
-                    f"the disk that holds {self._paths.state} is full: nothing was changed", hint=f"df -h {self._paths.state}"
-                )
+                return self._full()
             case "IOError":
                 return Unavailable(f"the disk that holds {self._paths.state} fails: nothing was changed", hint="dmesg | tail")
             case "ReadOnlyError" | "CantOpenError" | "PermissionsError" | "AuthError":

@@ -22,6 +22,7 @@ class Log:
     def __call__(self, text: str) -> None:
         """Write one line. A full disk or a missing folder never stops the process that speaks."""
         line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z {self._who}: {text}\n"
+        line = line.encode("utf-8", "backslashreplace").decode()
         if not self._quiet:
             # ValueError: standard error has been closed.
             with suppress(OSError, ValueError):
@@ -31,7 +32,7 @@ class Log:
             with suppress(OSError):
                 if self._path.exists() and self._path.stat().st_size > MOST:
                     self._path.replace(self._path.with_suffix(".1"))
-                with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                with self._path.open("a", encoding="utf-8") as file:
                     file.write(line)
 
     def exception(self, text: str) -> None:

@@ -33,6 +33,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.state / "hive.sqlite"
 
     @property
+    def reserve(self) -> Path:
+        """Room that is kept for a full disk."""
+        return self.state / "reserve"
+
+    @property
     def changed(self) -> Path:
         """Touched after every commit, for those who follow."""
         return self.state / "changed"

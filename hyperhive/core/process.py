@@ -83,7 +83,7 @@ def start(
     stderr: int | IO[bytes] = PIPE,
     pass_fds: Sequence[int] = (),
 ) -> "Process":
-    """Start a program in a session of its own, with a closed environment and no signal blocked.
+    """Start a program in a session of its own, with a closed environment.
 
     Raises `Unavailable` when the program cannot be started, `Invalid` for a NUL in a word or a variable.
     """

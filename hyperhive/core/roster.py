@@ -1,6 +1,6 @@
 """Who is there: every agent as the operator sees it."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import eligibility, folders, messages, operations, turns
 from hyperhive.core.builds import config_of
@@ -9,6 +9,9 @@ from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import Activity, Agent, AgentName, Blocked, LastTurn, Mail, TurnState, Wanted
 from hyperhive.core.tables import AgentRow, TurnRow
+
+if TYPE_CHECKING:
+    from peewee import ModelSelect
 
 _LOGIN_VARIABLES: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 
@@ -25,9 +28,9 @@ def living(name: AgentName) -> AgentRow:
 
 def get(hive: Hive, name: str) -> Agent:
     """One agent, also a destroyed one. Raises `NotFound`."""
-    found = [agent for agent in listed(hive, everything=True) if agent.name == name]
-    if not found:
-        with hive.db.read():
+    with hive.db.read():
+        found = _seen(hive, AgentRow.select().where(AgentRow.name == name), name)
+        if not found:
             raise messages.no_such_agent(name)
     return found[0]
 
@@ -36,15 +39,19 @@ def listed(hive: Hive, *, everything: bool = False) -> list[Agent]:
     """All agents by name; with `everything` also those that were destroyed and are kept."""
     with hive.db.read():
         query = AgentRow.select().order_by(AgentRow.name)
-        if not everything:
-            query = query.where(AgentRow.wanted != Wanted.DESTROYED)
-        rows = list(query)
-        mail = messages.counts()
-        last = turns.latest()
+        return _seen(hive, query if everything else query.where(AgentRow.wanted != Wanted.DESTROYED))
+
+
+def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -> list[Agent]:
+    """What the rows, the locks and the folders say of all agents of a query, or of the one of that name. Within a read."""
+    rows = list(query)
+    mail = messages.counts(name)
+    last = turns.latest(name)
     under_way = operations.running(hive)
-    waiting = {one.name: one.waits_since for one in eligibility.eligible(hive)}
-    working = {row.name for row in rows if is_held(hive.paths.harness_lock(AgentName(row.name)))}
-    full = is_held(hive.paths.lock("hub")) and len(working) >= hive.settings.places()
+    working = {row.name for row in rows if _works(hive, row.name)}
+    # Only a hub makes anybody wait for a place.
+    full = is_held(hive.paths.lock("hub")) and _is_full(hive)
+    waiting = {one.name: one.waits_since for one in eligibility.eligible(hive)} if full else {}
     shared_login = any(hive.settings.claude.env.get(key) for key in _LOGIN_VARIABLES)
     now = hive.now()
 
@@ -55,7 +62,7 @@ def listed(hive: Hive, *, everything: bool = False) -> list[Agent]:
         until = row.blocked_until if blocked is Blocked.LIMITED else None
         if row.name in working:
             turn = TurnState(state=row.activity, since=row.activity_since)
-        elif full and name in waiting:
+        elif name in waiting:
             turn = TurnState(state=Activity.QUEUED, since=waiting[name])
         else:
             ended = last[row.name].ended_at if row.name in last else None
@@ -86,6 +93,16 @@ def listed(hive: Hive, *, everything: bool = False) -> list[Agent]:
         )
 
     return [agent(row) for row in rows]
+
+
+def _works(hive: Hive, name: str) -> bool:
+    return is_held(hive.paths.harness_lock(AgentName(name)))
+
+
+def _is_full(hive: Hive) -> bool:
+    """As many agents work as may at once."""
+    started = AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)
+    return sum(_works(hive, row.name) for row in started) >= hive.settings.places()
 
 
 def _last_turn(row: TurnRow | None) -> LastTurn | None:

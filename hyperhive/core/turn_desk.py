@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import Any, Final
 
-from hyperhive.core import claude, letters, messages, operations, turns
+from hyperhive.core import claude, leases, letters, operations, turns
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_session import CliSession
@@ -252,6 +252,6 @@ class TurnDesk:
         tool = self._own_tool_uses.pop(tool_use, None)
         is_own = tool is not None or _OWN_TOOL in text
         if tool is not None and good and tool.endswith("__recv"):
-            messages.confirm(self._hive, self._name, epoch=self._record.epoch, tool_use=tool_use)
+            leases.confirm(self._hive, self._name, epoch=self._record.epoch, tool_use=tool_use)
         elif is_own and self.turn is not None and claude.lost_tools(result):
             self.turn.lost_tools = True

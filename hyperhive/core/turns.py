@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import doorbell, eligibility, messages, operations
+from hyperhive.core import doorbell, eligibility, leases, messages, notices, operations, rests
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, Blocked, Message, Outcome, Turn
@@ -15,11 +15,6 @@ from hyperhive.core.tables import AgentRow, TurnRow
 BACK_OFF: Final = (0, 1, 2, 4, 8, 15, 30)
 CRASHES: Final = 5
 CRASH_WINDOW: Final = timedelta(minutes=10)
-# How long an agent rests after an overload, and at most, in seconds; it doubles until a turn ends well.
-REST: Final = 30
-REST_MOST: Final = 600
-# A usage limit is never waited for longer: accounts are counted by the week.
-LIMIT_MOST: Final = timedelta(days=8)
 # How many lines of news an agent is told.
 NEWS_MOST: Final = 5
 
@@ -66,7 +61,7 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is None:
             raise Fenced(f"{name} is gone")
-        messages.give_back_all(name)
+        leases.give_back_all(name)
         operations.drop_of_earlier(hive, name)
         TurnRow.update(outcome=Outcome.LOST, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
         fresh = agent.empty_since is None or not timedelta() <= now - agent.empty_since <= CRASH_WINDOW
@@ -85,9 +80,9 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
             reason = f"it was started {CRASHES} times in ten minutes and finished no turn"
             changes |= {"blocked": Blocked.CRASHED, "blocked_since": now, "blocked_until": None, "blocked_reason": reason}
             changes |= {"empty_starts": 0, "empty_since": None}
-            told = messages.notify(
+            told = notices.notify(
                 hive,
-                messages.watchers(name),
+                notices.watchers(name),
                 f"crashed: {name} is not started again: {reason}. `hyperhive logs {name}` tells more, "
                 f"`hyperhive start {name}` lets it try again.",
             )
@@ -123,7 +118,7 @@ def begin(hive: Hive, name: AgentName, *, epoch: int, model: str | None, convers
         if not eligibility.is_allowed(hive, name):
             return None
         row = TurnRow.create(agent=name, epoch=epoch, model=model, conversation=conversation, started_at=now)
-        handed = messages.lease(hive, name, epoch=epoch, turn=row.number)
+        handed = leases.lease(hive, name, epoch=epoch, turn=row.number)
         if not handed:
             TurnRow.delete().where(TurnRow.number == row.number).execute()
             return None
@@ -183,17 +178,17 @@ def end(
         told: list[AgentName] = []
         match outcome:
             case Outcome.OK:
-                messages.acknowledge(hive, name, epoch=epoch, turn=turn)
+                leases.acknowledge(hive, name, epoch=epoch, turn=turn)
             case Outcome.FAILED:
-                told = messages.fail(hive, name, epoch=epoch, turn=turn, reason=error or "the turn failed")
+                told = leases.fail(hive, name, epoch=epoch, turn=turn, reason=error or "the turn failed")
             case Outcome.CANCELLED if not retry:
-                messages.cancel(hive, name, epoch=epoch, turn=turn)
+                leases.cancel(hive, name, epoch=epoch, turn=turn)
             case _:
-                messages.give_back(name, epoch=epoch, turn=turn)
+                leases.give_back(name, epoch=epoch, turn=turn)
         AgentRow.update(activity=Activity.IDLE, activity_since=now, empty_starts=0, empty_since=None, not_before=None).where(
             AgentRow.name == name
         ).execute()
-        told += _block(hive, agent, outcome, error, until, turn)
+        told += rests.hold_back(hive, agent, outcome, error, until, turn)
     for who in told:
         doorbell.ring(hive.paths, who)
 
@@ -202,7 +197,7 @@ def not_ready(hive: Hive, name: AgentName, *, epoch: int, reason: str) -> None:
     """No turn could begin: the agent rests for a while, which counts no attempt, and the reason is shown."""
     with hive.db.write():
         agent = _fence(name, epoch)
-        told = _block(hive, agent, Outcome.TOOLS_LOST, reason, None, None)
+        told = rests.hold_back(hive, agent, Outcome.TOOLS_LOST, reason, None, None)
     for who in told:
         doorbell.ring(hive.paths, who)
 
@@ -228,7 +223,7 @@ def close_books(hive: Hive, name: AgentName) -> None:
     Within a write, by the one who holds the agent.
     """
     now = hive.now()
-    messages.give_back_all(name)
+    leases.give_back_all(name)
     operations.drop_of_earlier(hive, name)
     TurnRow.update(outcome=Outcome.INTERRUPTED, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
     AgentRow.update(
@@ -262,8 +257,8 @@ def listed(hive: Hive, name: str | None = None, *, limit: int = 50) -> list[Turn
         return [turn_from(row) for row in query.order_by(TurnRow.number.desc()).limit(limit)][::-1]
 
 
-def latest() -> dict[str, TurnRow]:
-    """Each agent's last turn that ended. Within a read."""
+def latest(name: str | None = None) -> dict[str, TurnRow]:
+    """Each agent's last turn that ended, or that of one. Within a read."""
     # One look into the index an agent, however many turns there were.
     of_agent = TurnRow.alias()
     newest = (
@@ -272,7 +267,9 @@ def latest() -> dict[str, TurnRow]:
         .order_by(of_agent.number.desc())
         .limit(1)
     )
-    return {row.agent: row for row in TurnRow.select().where(TurnRow.number.in_(AgentRow.select(newest)))}
+    numbers = AgentRow.select(newest)
+    found = TurnRow.select().where(TurnRow.number.in_(numbers if name is None else numbers.where(AgentRow.name == name)))
+    return {row.agent: row for row in found}
 
 
 def turn_from(row: TurnRow) -> Turn:
@@ -300,53 +297,3 @@ def _fence(name: AgentName, epoch: int) -> AgentRow:
     if agent is None or agent.epoch != epoch:
         raise Fenced(f"another harness has taken {name}")
     return agent
-
-
-def _block(
-    hive: Hive, agent: AgentRow, outcome: Outcome, error: str | None, until: datetime | None, turn: int | None
-) -> list[AgentName]:
-    """Hold the agent back as its turn's end demands. Tells once, when it becomes so; gives back whom to ring for."""
-    name = AgentName(agent.name)
-    now = hive.now()
-    times = agent.blocked_times + 1
-    rest = now + timedelta(seconds=min(REST * 2 ** min(times - 1, 10), REST_MOST))
-    notice: str | None = None
-    match outcome:
-        case Outcome.OK:
-            blocked, times, until = Blocked.NONE, 0, None
-        case Outcome.LOGIN:
-            blocked, until = Blocked.LOGIN, None
-            if agent.blocked is not Blocked.LOGIN:
-                notice = f"needs_login: {name} is not logged in. Only the operator can do that: `hyperhive login {name}`."
-        case Outcome.LIMITED:
-            blocked, until = Blocked.LIMITED, min(until or now + timedelta(seconds=REST_MOST), now + LIMIT_MOST)
-            if until <= now or times > 1:
-                # A reset that has passed, or that was none, would begin the next turn at once, and so for ever.
-                until = max(until, rest)
-            if not _ended_so_before(name, turn, outcome):
-                notice = f"limited: {name} has used up what its account allows, and goes on at {until:%Y-%m-%d %H:%M} UTC."
-        case Outcome.OVERLOADED | Outcome.TOOLS_LOST:
-            blocked, until = Blocked.LIMITED, rest
-            if times == 1 and outcome is Outcome.TOOLS_LOST:
-                notice = f"not_ready: {name} cannot work now: {error}. It is tried again; `hyperhive logs {name}` tells more."
-        case _:
-            return []
-    AgentRow.update(
-        blocked=blocked,
-        blocked_since=None if blocked is Blocked.NONE else now,
-        blocked_until=until,
-        blocked_reason=None if blocked is Blocked.NONE else (error or outcome.value)[:500],
-        blocked_times=times,
-    ).where(AgentRow.name == name).execute()
-    return messages.notify(hive, messages.watchers(name), notice) if notice is not None else []
-
-
-def _ended_so_before(name: AgentName, turn: int | None, outcome: Outcome) -> bool:
-    """The agent's turn before this one ended in the same way, which was told then."""
-    before = (
-        TurnRow.select(TurnRow.outcome)
-        .where(TurnRow.agent == name, TurnRow.number < turn, TurnRow.outcome.is_null(False))
-        .order_by(TurnRow.number.desc())
-        .first()
-    )
-    return before is not None and before.outcome is outcome

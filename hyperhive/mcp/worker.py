@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 from pydantic import Field
 
-from hyperhive.core import builds, letters, messages, turns
+from hyperhive.core import builds, leases, letters, messages, turns
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Conflict
 from hyperhive.core.model import Agent, Blocked
@@ -59,7 +59,7 @@ async def recv(
         news = seat.wake.news
         if await _has_left(seat):
             return "you have hung up"
-        handed = messages.lease_for_tool(seat.hive, seat.name, epoch=current.epoch, turn=current.turn, tool_use=tool_use)
+        handed = leases.lease_for_tool(seat.hive, seat.name, epoch=current.epoch, turn=current.turn, tool_use=tool_use)
         if handed:
             return letters.prompt(handed)
         now = time.monotonic()

@@ -12,7 +12,10 @@ from tests.support.machine import claude_program
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What a figure depends on; `cores` are those that this process may use, `memory_bytes` is all there is."""
+    """What a figure depends on; `cores` are those that this process may use, `memory_bytes` is all there is.
+
+    `load` is how many processes wanted to run before the measurements began: with more than cores, only ratios say much.
+    """
 
     hyperhive: str
     cores: int
@@ -21,6 +24,7 @@ class Machine(msgspec.Struct, frozen=True):
     kernel: str
     python: str
     claude: str | None
+    load: float
 
     def line(self) -> str:
         """All of it, for a person."""
@@ -32,6 +36,7 @@ class Machine(msgspec.Struct, frozen=True):
                 f"Linux {self.kernel}",
                 f"Python {self.python}",
                 f"claude {self.claude}" if self.claude else "no claude",
+                f"load {self.load:.1f}",
             ]
         )
 
@@ -46,6 +51,7 @@ def machine(home: Path) -> Machine:
         kernel=platform.release(),
         python=platform.python_version(),
         claude=_claude(home),
+        load=os.getloadavg()[0],
     )
 
 

@@ -6,7 +6,7 @@ import socket
 from types import TracebackType
 from typing import Any, Self
 
-from hyperhive.core import messages, turns
+from hyperhive.core import leases, turns
 from hyperhive.core.hub_link import Heard, HubLink
 from hyperhive.core.model import Activity, AgentName
 from tests.support.swarm import Swarm
@@ -61,7 +61,7 @@ class Blocked:
 
     def confirm(self) -> None:
         """The harness' word that the answer reached the model."""
-        messages.confirm(self._hive, self.name, epoch=self._epoch, tool_use=self._waiting)
+        leases.confirm(self._hive, self.name, epoch=self._epoch, tool_use=self._waiting)
 
     def _meet_hub(self) -> None:
         self._swarm.until(self._link.connect, "the hub answers")

@@ -40,8 +40,10 @@ def measure(base: Path) -> Iterator[Figure]:
             if number:  # the first reads everything from disk
                 for (step, _), before, after in zip(STEPS, marks, marks[1:], strict=False):
                     steps[step].append(after - before)
+    whole = tuple(map(sum, zip(*steps.values(), strict=True)))
+    yield Figure("start.all", Sample("from the message to the request", whole))
     for step, what in STEPS:
-        yield Figure(f"start.{step}", Sample(what, tuple(steps[step])))
+        yield Figure(f"start.{step}", Sample(f"of it {what}", tuple(steps[step])))
 
 
 class Watch(threading.Thread):

@@ -35,7 +35,7 @@ class Scale:
 
 
 def measure(base: Path) -> Iterator[Figure]:
-    """Bare CLI, a sleeping agent, a new agent, each in turn; then one that lingers."""
+    """The CLI alone, a sleeping agent, a new agent, each in turn; then one that lingers."""
     scale = Scale()
     home = folder(base, "turn")
     with Swarm(home, scale, linger_seconds=0) as swarm:
@@ -52,13 +52,12 @@ def measure(base: Path) -> Iterator[Figure]:
         peer = Sample("claude -p, spawn to request", tuple(bare))
         yield Figure("turn.sleeping", Sample("turn of a sleeping agent", tuple(slept)), beside=peer, aim=Aim(ratio=1.6))
         yield Figure("turn.new", Sample("first turn of a new agent", tuple(fresh)), beside=peer, aim=Aim(ratio=1.6))
-        swarm.configure(linger_seconds=60)
-        _asked(swarm, sleeper, 0)
-        later = []
-        for number in range(1, LATER + 1):
-            later.append(_asked(swarm, sleeper, number))
-        yield Figure("turn.lingering", Sample("turn of a lingering agent", tuple(later)), beside=peer, aim=Aim(ratio=0.2))
         yield from _memory(swarm, sleeper, scale, alone)
+        swarm.configure(linger_seconds=60)
+        lingerer = swarm.spawn("lingerer")
+        _asked(swarm, lingerer, 0)
+        later = [_asked(swarm, lingerer, number) for number in range(1, LATER + 1)]
+        yield Figure("turn.lingering", Sample("turn of a lingering agent", tuple(later)), beside=peer, aim=Aim(ratio=0.2))
 
 
 def sleeps(swarm: Swarm) -> None:
@@ -105,7 +104,7 @@ def _asked(swarm: Swarm, name: AgentName, number: int) -> float:
 
 
 def _memory(swarm: Swarm, name: AgentName, scale: Scale, alone: Path) -> Iterator[Figure]:
-    """What a working agent holds in the moment of its request, each process in its place."""
+    """What an agent that has just woken holds in the moment of its request, each process in its place."""
     found: dict[str, float] = {}
 
     def look() -> None:
@@ -119,11 +118,11 @@ def _memory(swarm: Swarm, name: AgentName, scale: Scale, alone: Path) -> Iterato
         found["child of the hub"] = sum(processes.memory(pid) for pid in serving)
 
     scale.look = look
-    _asked(swarm, name, LATER + 1)
-    weights: list[float] = []
+    _slept(swarm, name)
     scale.look = lambda: None
+    weights: list[float] = []
     _bare(alone, swarm.api, lambda pid: weights.append(processes.memory(pid)))
     peer = Sample("claude -p", tuple(weights))
-    yield Figure("turn.memory", Sample("memory of a working agent (PSS)", (sum(found.values()),)), Unit.BYTES, beside=peer)
+    yield Figure("turn.memory", Sample("memory at its request (PSS)", (sum(found.values()),)), Unit.BYTES, beside=peer)
     for what, size in found.items():
         yield Figure(f"turn.memory.{what}", Sample(f"of it {what}", (size,)), Unit.BYTES)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hyperhive.core import messages, roster
+from hyperhive.core import leases, roster
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, EventKind, Outcome
 from tests.cli import history, shell
@@ -141,7 +141,7 @@ def test_nothing_is_an_empty_list(words: list[str], hive: Hive) -> None:
 
 def test_a_failed_turn_says_why(hive: Hive, ada: AgentName) -> None:
     history.ask(hive, ada)
-    for _ in range(messages.ATTEMPTS):
+    for _ in range(leases.ATTEMPTS):
         history.turn(hive, ada, Outcome.FAILED, error="it broke")
     dead = read("messages")[0]
     assert (dead["state"], dead["attempt"], dead["reason"]) == ("dead", 3, "it broke")

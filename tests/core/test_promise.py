@@ -1,6 +1,5 @@
 """What `send` accepted reaches a turn that ends well or ends visibly, whatever happens in between, in any order."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from typing_extensions import override
 
-from hyperhive.core import agents, messages, turns
-from hyperhive.core.errors import Conflict
+from hyperhive.core import agents, leases, messages, turns
+from hyperhive.core.errors import Conflict, NotFound
 from hyperhive.core.model import OPERATOR, Blocked, Message, MessageState, Outcome
 from hyperhive.core.tables import AgentRow, MessageRow
-from tests.core.hives import ADA, BOB, add_agent, begin, end, hive_in, row_of, set_row
+from tests.core.hives import ADA, BOB, add_agent, end, hive_in, memory, row_of, set_row
 
 ENDS = [outcome for outcome in Outcome if outcome is not Outcome.LOST]
-SHM = "/dev/shm"
 TOOLS = st.sampled_from(["use-1", "use-2"])
 
 
@@ -28,8 +27,7 @@ class Mail(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # In memory where there is such a place: what a power cut leaves is another test's business.
-        self.home = Path(tempfile.mkdtemp(prefix="hh-promise-", dir=SHM if os.access(SHM, os.W_OK) else "/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="hh-promise-", dir=memory()))
         self.hive = hive_in(self.home)
         add_agent(self.hive, BOB)
         agents.spawn(self.hive, ADA, runtime="host", by=OPERATOR)
@@ -48,6 +46,7 @@ class Mail(RuleBasedStateMachine):
         self.given: set[int] = set()
         self.results: dict[str, set[int]] = {}
 
+    @override
     def teardown(self) -> None:
         try:
             self.finish()
@@ -81,7 +80,7 @@ class Mail(RuleBasedStateMachine):
             assert key is not None
             assert self.accepted[self.keys[sender, key]] != (sender, body)
             return
-        except messages.NotFound:
+        except NotFound:
             assert self.is_destroyed
             return
         if key is not None:
@@ -102,7 +101,7 @@ class Mail(RuleBasedStateMachine):
         self.given = {message.number for message in begun.messages}
         if any(message.attempt for message in begun.messages):
             assert len(begun.messages) == 1
-        assert len(begun.messages) == 1 or sum(len(message.body) for message in begun.messages) <= messages.BATCH_BYTES
+        assert len(begun.messages) == 1 or sum(len(message.body) for message in begun.messages) <= leases.BATCH_BYTES
         return True
 
     @precondition(lambda self: self.turn is not None)
@@ -111,7 +110,7 @@ class Mail(RuleBasedStateMachine):
         assert self.turn is not None
         if tool_use in self.results:
             return
-        got = messages.lease_for_tool(self.hive, ADA, epoch=self.epoch, turn=self.turn, tool_use=tool_use)
+        got = leases.lease_for_tool(self.hive, ADA, epoch=self.epoch, turn=self.turn, tool_use=tool_use)
         self.hand_out(got)
         if arrives:
             self.results[tool_use] = {message.number for message in got}
@@ -120,7 +119,7 @@ class Mail(RuleBasedStateMachine):
     @rule()
     def harness_reads_the_results(self) -> None:
         for tool_use, numbers in self.results.items():
-            messages.confirm(self.hive, ADA, epoch=self.epoch, tool_use=tool_use)
+            leases.confirm(self.hive, ADA, epoch=self.epoch, tool_use=tool_use)
             self.given |= numbers
 
     @precondition(lambda self: self.turn is not None)
@@ -136,7 +135,7 @@ class Mail(RuleBasedStateMachine):
                     self.over[number] = MessageState.CANCELLED
                 case Outcome.FAILED:
                     self.failed[number] = self.failed.get(number, 0) + 1
-                    if self.failed[number] == messages.ATTEMPTS:
+                    if self.failed[number] == leases.ATTEMPTS:
                         self.over[number] = MessageState.DEAD
                 case _:
                     pass
@@ -157,8 +156,8 @@ class Mail(RuleBasedStateMachine):
         with pytest.raises(Conflict):
             end(self.hive, epoch, turn, Outcome.OK)
         with pytest.raises(Conflict):
-            messages.lease_for_tool(self.hive, ADA, epoch=epoch, turn=turn, tool_use="late")
-        messages.confirm(self.hive, ADA, epoch=epoch, tool_use="late")
+            leases.lease_for_tool(self.hive, ADA, epoch=epoch, turn=turn, tool_use="late")
+        leases.confirm(self.hive, ADA, epoch=epoch, tool_use="late")
         if epoch != self.epoch:
             with pytest.raises(turns.Fenced):
                 turns.begin(self.hive, ADA, epoch=epoch, model=None, conversation="c")
@@ -193,7 +192,7 @@ class Mail(RuleBasedStateMachine):
         for number, message in now.items():
             sender, body = self.accepted[number]
             assert (message.sender, message.body) == (sender, body)
-            assert message.attempt == self.failed.get(number, 0) <= messages.ATTEMPTS
+            assert message.attempt == self.failed.get(number, 0) <= leases.ATTEMPTS
             if number in self.over:
                 assert message.state is self.over[number]
             else:
@@ -294,7 +293,7 @@ def forgetful(hive: Any, name: Any, *, epoch: int, turn: int, tool_use: str) -> 
     """A `recv` that gives a call that is made again only what came meanwhile."""
     fresh = (MessageRow.recipient == name) & (MessageRow.state == MessageState.PENDING) & (MessageRow.attempt == 0)
     with hive.db.write():
-        return messages._hand_out(hive, messages._next_batch(fresh), epoch=epoch, turn=turn, tool_use=tool_use)
+        return leases._hand_out(hive, leases._next_batch(fresh), epoch=epoch, turn=turn, tool_use=tool_use)
 
 
 def unmarked(held: Any) -> None:
@@ -308,17 +307,17 @@ def unfenced(name: Any, epoch: int) -> AgentRow:
 
 
 BREAKS: dict[str, tuple[Callable[[Mail], object], Any, str, Callable[..., Any]]] = {
-    "destructive": (a_call_whose_result_was_lost, messages, "lease_for_tool", destructive),
-    "forgetful": (a_call_that_is_made_again, messages, "lease_for_tool", forgetful),
-    "unmarked": (a_turn_that_was_interrupted, messages, "_put_back", unmarked),
-    "lost with its turn": (a_turn_that_was_interrupted, messages, "give_back", lambda name, *, epoch, turn: None),
-    "lost with its harness": (a_harness_that_died, messages, "give_back_all", lambda name: None),
+    "destructive": (a_call_whose_result_was_lost, leases, "lease_for_tool", destructive),
+    "forgetful": (a_call_that_is_made_again, leases, "lease_for_tool", forgetful),
+    "unmarked": (a_turn_that_was_interrupted, leases, "_put_back", unmarked),
+    "lost with its turn": (a_turn_that_was_interrupted, leases, "give_back", lambda name, *, epoch, turn: None),
+    "lost with its harness": (a_harness_that_died, leases, "give_back_all", lambda name: None),
     "unfenced": (a_harness_that_was_thought_dead, turns, "_fence", unfenced),
 }
 
 
 def test_the_promise_holds_in_every_order() -> None:
-    explore(60)
+    explore(50)
 
 
 @pytest.mark.parametrize("broken", BREAKS)
@@ -335,6 +334,6 @@ def test_a_broken_promise_is_found(broken: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_broken_promise_is_found_by_chance_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "lease_for_tool", destructive)
+    monkeypatch.setattr(leases, "lease_for_tool", destructive)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         explore(300, control=True)

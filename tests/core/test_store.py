@@ -20,15 +20,18 @@ THREADS = 8
 
 
 def test_a_block_that_fails_changes_nothing(hive: Hive) -> None:
-    with pytest.raises(KeyError), hive.db.write():
+    def change() -> None:
         AgentRow.update(model="opus").where(AgentRow.name == ADA).execute()
         raise KeyError
+
+    with pytest.raises(KeyError), hive.db.write():
+        change()
     assert row_of(hive, ADA).model is None
 
 
 def test_what_a_caller_does_wrong_in_a_block_is_not_the_disks_fault(hive: Hive) -> None:
     with pytest.raises(FileNotFoundError), hive.db.read():
-        open("/nowhere/at/all", encoding="utf-8")
+        os.stat("/nowhere/at/all")
 
 
 def test_a_reader_sees_one_state_while_others_write(hive: Hive, home: Path) -> None:

@@ -25,7 +25,7 @@ GRAIN = timedelta(milliseconds=2)
 
 @dataclass(frozen=True)
 class Given:
-    """The model, or a harness that was about to ask it, had this message before it."""
+    """The model, or the CLI that was about to ask it, had this message before it."""
 
     number: int
     at: datetime
@@ -41,15 +41,20 @@ def broken(hive: Swarm, sent: dict[int, str], *, name: str = "ada") -> list[str]
         rows = {row.number: row for row in MessageRow.select()}
         turns = {row.number: row for row in TurnRow.select().where(TurnRow.agent == name)}
     asked = [given for request in hive.api.requests for given in _given(request)]
-    prompted = [given for event in hive.events(name, EventKind.PROMPT) for given in _letters(str(event.data["text"]), event.at)]
+    handed = [
+        given
+        for event in hive.events(name)
+        if event.kind in (EventKind.PROMPT, EventKind.RESULT)
+        for given in _letters(str(event.data["text"]), event.at)
+    ]
     return [
         *_lost(rows, sent),
         *_said_and_lost(rows, hive.api.requests, name),
         *_unread(rows, turns, asked, name),
-        *_again(rows, turns, [*asked, *prompted]),
-        *_unmarked(asked, turns, "was asked"),
-        *_unmarked(prompted, turns, "was prompted"),
-        *_disordered(rows, asked),
+        *_again(rows, turns, [*asked, *handed]),
+        *_unmarked(asked, turns),
+        *_unmarked(handed, turns),
+        *_disordered(rows, [*asked, *handed]),
     ]
 
 
@@ -94,7 +99,7 @@ def _again(rows: dict[int, MessageRow], turns: dict[int, TurnRow], given: list[G
                 yield f"message {number} was handed out again after turn {turn}, which had ended well"
 
 
-def _unmarked(given: list[Given], turns: dict[int, TurnRow], what: str) -> Iterator[str]:
+def _unmarked(given: list[Given], turns: dict[int, TurnRow]) -> Iterator[str]:
     first: dict[int, int | None] = {}
     for one in given:
         turn = _turn_at(turns, one.at)
@@ -102,19 +107,20 @@ def _unmarked(given: list[Given], turns: dict[int, TurnRow], what: str) -> Itera
         same = [other for other in given if other.number == one.number and _turn_at(turns, other.at) == turn]
         # A conversation that is taken up again shows the old words beside the new ones.
         if turn != known and not any(other.is_marked for other in same):
-            yield f"the model {what} with message {one.number} in turn {turn}, as in turn {known}, without the mark"
+            yield f"message {one.number} was handed out in turn {turn}, as in turn {known}, without the mark"
 
 
-def _disordered(rows: dict[int, MessageRow], asked: list[Given]) -> Iterator[str]:
+def _disordered(rows: dict[int, MessageRow], given: list[Given]) -> Iterator[str]:
+    # What a CLI took with it when it died was handed out all the same.
     latest: dict[str, int] = {}
     seen: set[int] = set()
-    for one in asked:
+    for one in sorted(given, key=lambda one: one.at):
         row = rows.get(one.number)
         if row is None or one.number in seen:
             continue
         seen.add(one.number)
         if latest.get(row.sender, 0) > one.number:
-            yield f"message {one.number} came to the model after message {latest[row.sender]} of the same sender"
+            yield f"message {one.number} was first handed out after message {latest[row.sender]} of the same sender"
         latest[row.sender] = max(latest.get(row.sender, 0), one.number)
 
 

@@ -80,7 +80,10 @@ def test_nothing_is_lost_whoever_is_killed(home: Path) -> None:
             # Each in turn, but never in the same order.
             for who in chance.sample(list(VICTIMS), len(VICTIMS)):
                 _strike(hive, sent, who, chance, f"round {count}")
-        assert not broken(hive, sent)
+        found = broken(hive, sent)
+        if found:
+            _tell(hive)
+        assert not found
         assert not tracebacks(home)
         assert {hive.message(number).state for number in sent} == {MessageState.ACKNOWLEDGED}
 
@@ -192,6 +195,14 @@ def test_a_recv_that_waits_when_its_turn_ends_takes_nothing_afterwards(home: Pat
         assert (found.state, found.handed_out_at) == (MessageState.PENDING, None)
         agents.start(hive.hive, ADA, by=OPERATOR)
         assert hive.ended(late.number).state is MessageState.ACKNOWLEDGED
+
+
+def _tell(hive: Wreck) -> None:
+    """Print the whole story of an agent, to see how it came to this."""
+    for event in hive.events():
+        print(f"{event.at:%H:%M:%S.%f} {event.kind} {event.data}"[:300])
+    for turn in hive.turns():
+        print(f"turn {turn.number} of epoch {turn.epoch}: {turn.outcome}, from {turn.started_at} to {turn.ended_at}")
 
 
 def _strike(hive: Wreck, sent: dict[int, str], who: str, chance: Random, what: str) -> None:

@@ -45,21 +45,24 @@ def test_a_hub_that_wakes_nobody_is_found_out(home: Path) -> None:
 
 
 def test_a_recv_whose_turn_has_ended_takes_nothing(home: Path) -> None:
-    with wreck(home, mode="good") as hive, Puppet(hive.hive, ADA) as puppet:
-        with Waiter(str(hive.hive.paths.agent_socket(ADA))) as model:
-            first = puppet.begin()
-            model.wait()
-            model.settle()
-            puppet.end(first)
-            puppet.begin()
-            sent = hive.send("ada", "for the second turn")
-            words = model.woken()
-            assert words is not None
-            assert "the turn that asked has ended" in words
-            assert hive.message(sent.number).handed_out_at is None
-            # The control: a call of the turn that runs does take it.
-            model.wait()
-            assert "| for the second turn" in (model.woken() or "")
+    with (
+        wreck(home, mode="good") as hive,
+        Puppet(hive.hive, ADA) as puppet,
+        Waiter(str(hive.hive.paths.agent_socket(ADA))) as model,
+    ):
+        first = puppet.begin()
+        model.wait()
+        model.settle()
+        puppet.end(first)
+        puppet.begin()
+        sent = hive.send("ada", "for the second turn")
+        words = model.woken()
+        assert words is not None
+        assert "the turn that asked has ended" in words
+        assert hive.message(sent.number).handed_out_at is None
+        # The control: a call of the turn that runs does take it.
+        model.wait()
+        assert "| for the second turn" in (model.woken() or "")
     assert not tracebacks(home)
 
 

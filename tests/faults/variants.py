@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.cli.main import main
-from hyperhive.core import cli_session, letters, messages, process
+from hyperhive.core import cli_session, leases, letters, process
 from hyperhive.core.model import AgentName, Message, MessageState
 from hyperhive.core.tables import MessageRow
 
@@ -42,7 +42,7 @@ def confuses_names() -> None:
 
 def acknowledges_at_lease() -> None:
     """Holds a message for done as soon as it was handed out."""
-    lease = messages.lease
+    lease = leases.lease
 
     def broken(*arguments: Any, **named: Any) -> list[Message]:
         handed = lease(*arguments, **named)
@@ -51,7 +51,7 @@ def acknowledges_at_lease() -> None:
         ).execute()
         return handed
 
-    vars(messages).update(lease=broken)
+    vars(leases).update(lease=broken)
 
 
 def never_marks() -> None:
@@ -61,7 +61,7 @@ def never_marks() -> None:
 
 def repeats() -> None:
     """Hands out again what is acknowledged already."""
-    acknowledge = messages.acknowledge
+    acknowledge = leases.acknowledge
 
     def broken(hive: Any, name: Any, **named: Any) -> None:
         acknowledge(hive, name, **named)
@@ -69,7 +69,7 @@ def repeats() -> None:
             MessageRow.recipient == name, MessageRow.state == MessageState.ACKNOWLEDGED, MessageRow.attempt == 0
         ).execute()
 
-    vars(messages).update(acknowledge=broken)
+    vars(leases).update(acknowledge=broken)
 
 
 VARIANTS: dict[str, Callable[[], None]] = {

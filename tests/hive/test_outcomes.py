@@ -33,8 +33,14 @@ def test_a_message_that_fails_three_times_is_dead_and_told(home: Path) -> None:
 
 
 def test_a_usage_limit_waits_until_its_reset_and_counts_no_attempt(home: Path) -> None:
-    resets = int(time.time()) + 4
-    with Swarm(home, lambda request: usage_limit(resets) if time.time() < resets else say("yes"), linger_seconds=0) as hive:
+    resets = 0
+
+    def brain(request: Request) -> Reply:
+        nonlocal resets
+        resets = resets or int(time.time()) + 4
+        return usage_limit(resets) if time.time() < resets else say("yes")
+
+    with Swarm(home, brain, linger_seconds=0) as hive:
         hive.configure(env={"ANTHROPIC_API_KEY": ""})
         hive.spawn("ada")
         set_token(hive.hive, ADA, "sk-ant-oat01-scripted-token")

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from hyperhive.core import messages, turns
+from hyperhive.core import leases, messages, turns
 from hyperhive.core.model import OPERATOR, MessageState, Outcome, Wanted
 from hyperhive.core.tables import DATABASE, AgentRow, MessageRow
 from hyperhive.mcp import worker
@@ -164,7 +164,7 @@ async def test_what_recv_handed_out_is_done_only_when_it_was_confirmed(place: Pl
         text(await client.call_tool("recv", meta=tool_use("toolu_1")))
         unseen = place.send("unseen")
         text(await client.call_tool("recv", meta=tool_use("toolu_2")))
-        messages.confirm(place.hive, ADA, epoch=current.epoch, tool_use="toolu_1")
+        leases.confirm(place.hive, ADA, epoch=current.epoch, tool_use="toolu_1")
         turns.end(place.hive, ADA, epoch=current.epoch, turn=current.turn, outcome=Outcome.OK, usage=turns.Usage())
         assert place.message(seen.number).state is MessageState.ACKNOWLEDGED
         assert place.message(unseen.number).state is MessageState.PENDING

@@ -20,7 +20,7 @@ from tests.faults.wrecks import ADA, Wreck, wreck
 BOB = AgentName("bob")
 FLOODS = {
     "long_lines": 20,
-    "connections": 500,
+    "connections": 3_000,
     "sends": 300,
     "deep": 50,
 }
@@ -43,6 +43,7 @@ def two(home: Path, variant: str | None = None) -> Iterator[tuple[Wreck, Waiter]
 def wakes(hive: Wreck, model: Waiter, text: str) -> bool:
     """A message to bob, who waits in `recv`, wakes it: it did not have to look by itself."""
     model.wait()
+    model.settle()
     hive.send("bob", text)
     words = model.woken()
     return words is not None and f"| {text}" in words

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hyperhive.core import agents, box, process
-from hyperhive.core.agents import identity
+from hyperhive.core.identity import identity
 from hyperhive.core.model import OPERATOR, AgentName, MessageState
 from hyperhive.core.tables import MessageRow
 from tests.faults.aftermath import tracebacks
@@ -65,7 +65,7 @@ def taken_for_another(hive: Wreck, peer: Bare) -> list[str]:
     for tool in tools:
         required = tool["inputSchema"].get("required", [])
         arguments = {key: GIVEN[key] for key in [*required, "wait_seconds"] if key in GIVEN}
-        forged = [{"arguments": arguments | {word: "bob"}} for word in WORDS if word not in arguments]
+        forged: list[dict[str, Any]] = [{"arguments": arguments | {word: "bob"}} for word in WORDS if word not in arguments]
         everywhere = dict.fromkeys(WORDS, "bob")
         forged += [
             {"arguments": arguments, "_meta": everywhere},

@@ -1,0 +1,58 @@
+"""Notices: what hyperhive itself tells agents or the operator, in their inbox."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from hyperhive.core.hive import Hive
+from hyperhive.core.messages import insert
+from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Wanted
+from hyperhive.core.tables import AgentRow, MessageRow
+
+SENDER: Final = "hive"
+DEAD: Final = "message_dead: "
+
+
+def notify(hive: Hive, recipients: Iterable[str], body: str) -> list[AgentName]:
+    """Add a notice for each recipient, joined with an equal one that still waits. Within a write.
+
+    Gives back whom to ring for after the commit.
+    """
+    told = []
+    for recipient in dict.fromkeys(recipients):
+        equal = MessageRow.get_or_none(
+            MessageRow.recipient == recipient,
+            MessageRow.kind == MessageKind.NOTICE,
+            MessageRow.state == MessageState.PENDING,
+            MessageRow.body == body,
+        )
+        if equal is None:
+            insert(hive, sender=SENDER, recipient=recipient, kind=MessageKind.NOTICE, body=body)
+        if recipient != OPERATOR:
+            told.append(AgentName(recipient))
+    return told
+
+
+def watchers(about: str) -> list[str]:
+    """Who hears of what happens to an agent: the managers; for a manager, and where there is none, the operator. In a read."""
+    managers = [
+        row.name for row in AgentRow.select().where(AgentRow.flavor == Flavor.MANAGER, AgentRow.wanted != Wanted.DESTROYED)
+    ]
+    return [OPERATOR] if about in managers or not managers else managers
+
+
+def tell_dead(hive: Hive, row: MessageRow, *, reason: str, attempts: int) -> list[AgentName]:
+    """Tell sender, manager and operator of a message that was given up; of such a notice itself, nobody. Within a write.
+
+    Gives back whom to ring for after the commit.
+    """
+    if row.kind is MessageKind.NOTICE and row.body.startswith(DEAD):
+        return []
+    start = row.body if len(row.body) <= 200 else row.body[:200] + "…"
+    body = (
+        f"{DEAD}message {row.number} from {row.sender} to {row.recipient} was given up after {attempts} attempts.\n"
+        f"Why: {reason[:500]}\nIt began: {start}"
+    )
+    living = {agent.name for agent in AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)}
+    # Whoever failed to read the message would fail to read this notice too, unless it is told as a manager.
+    hear = [row.sender] if row.sender in living and row.sender != row.recipient else []
+    return notify(hive, [*hear, *(who for who in watchers(row.recipient) if who != row.recipient), OPERATOR], body)

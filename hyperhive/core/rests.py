@@ -1,0 +1,65 @@
+"""What holds an agent back after a turn: a login, a limit, an overload."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from hyperhive.core import notices
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import AgentName, Blocked, Outcome
+from hyperhive.core.tables import AgentRow, TurnRow
+
+# How long an agent rests after an overload, and at most, in seconds; it doubles until a turn ends well.
+REST: Final = 30
+REST_MOST: Final = 600
+# A usage limit is never waited for longer: accounts are counted by the week.
+LIMIT_MOST: Final = timedelta(days=8)
+
+
+def hold_back(
+    hive: Hive, agent: AgentRow, outcome: Outcome, error: str | None, until: datetime | None, turn: int | None
+) -> list[AgentName]:
+    """Hold the agent back as its turn's end demands. Tells once, when it becomes so; gives back whom to ring for."""
+    name = AgentName(agent.name)
+    now = hive.now()
+    times = agent.blocked_times + 1
+    rest = now + timedelta(seconds=min(REST * 2 ** min(times - 1, 10), REST_MOST))
+    notice: str | None = None
+    match outcome:
+        case Outcome.OK:
+            blocked, times, until = Blocked.NONE, 0, None
+        case Outcome.LOGIN:
+            blocked, until = Blocked.LOGIN, None
+            if agent.blocked is not Blocked.LOGIN:
+                notice = f"needs_login: {name} is not logged in. Only the operator can do that: `hyperhive login {name}`."
+        case Outcome.LIMITED:
+            blocked, until = Blocked.LIMITED, min(until or now + timedelta(seconds=REST_MOST), now + LIMIT_MOST)
+            if until <= now or times > 1:
+                # A reset that has passed, or that was none, would begin the next turn at once, and so for ever.
+                until = max(until, rest)
+            if not _ended_so_before(name, turn, outcome):
+                notice = f"limited: {name} has used up what its account allows, and goes on at {until:%Y-%m-%d %H:%M} UTC."
+        case Outcome.OVERLOADED | Outcome.TOOLS_LOST:
+            blocked, until = Blocked.LIMITED, rest
+            if times == 1 and outcome is Outcome.TOOLS_LOST:
+                notice = f"not_ready: {name} cannot work now: {error}. It is tried again; `hyperhive logs {name}` tells more."
+        case _:
+            return []
+    AgentRow.update(
+        blocked=blocked,
+        blocked_since=None if blocked is Blocked.NONE else now,
+        blocked_until=until,
+        blocked_reason=None if blocked is Blocked.NONE else (error or outcome.value)[:500],
+        blocked_times=times,
+    ).where(AgentRow.name == name).execute()
+    return notices.notify(hive, notices.watchers(name), notice) if notice is not None else []
+
+
+def _ended_so_before(name: AgentName, turn: int | None, outcome: Outcome) -> bool:
+    """The agent's turn before this one ended in the same way, which was told then."""
+    before = (
+        TurnRow.select(TurnRow.outcome)
+        .where(TurnRow.agent == name, TurnRow.number < turn, TurnRow.outcome.is_null(False))
+        .order_by(TurnRow.number.desc())
+        .first()
+    )
+    return before is not None and before.outcome is outcome
