@@ -1,5 +1,6 @@
 """The command `hyperhive`: finds the sub-command, and turns every way to fail into two lines with an exit code."""
 
+import gc
 import io
 import os
 import select
@@ -34,7 +35,11 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module, _, attribute = entry.place.partition(":")
+        # What is imported stays: the collector need not look at it, neither while it comes nor when the process ends.
+        gc.disable()
         command: click.Command = getattr(import_module(f"hyperhive.cli.{module}"), attribute)
+        gc.freeze()
+        gc.enable()
         return command
 
     @override

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import apsw
 from peewee import PeeweeException
@@ -67,6 +67,13 @@ class Store:
             with self._place_in_line(), database.atomic("IMMEDIATE"):
                 yield
         say_changed(self._paths)
+
+    def ask(self, sql: str, *values: str | int | None) -> list[tuple[Any, ...]]:
+        """What one statement finds, within a read or write: values as the file has them.
+
+        For what somebody waits for: peewee takes a millisecond to put into words what SQLite does in ten microseconds.
+        """
+        return list(self._open().connection().execute(sql, values))
 
     def version(self) -> int:
         """A number that changes whenever another connection has committed (PRAGMA data_version)."""

@@ -47,6 +47,8 @@ def eligible(hive: Hive, name: AgentName | None = None) -> list[Eligible]:
             .join(AgentRow, on=(AgentRow.name == MessageRow.recipient))
             .where(allowed, MessageRow.state.in_((MessageState.PENDING, MessageState.DELIVERED)))
             .group_by(MessageRow.recipient, MessageRow.state)
+            # Within one millisecond the first that was sent comes first: the sort below keeps the order of equals.
+            .order_by(fn.MIN(MessageRow.number))
         )
         for recipient, state, since in rows(mail):
             (found if state == MessageState.PENDING else held)[recipient] = since

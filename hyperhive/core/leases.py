@@ -1,7 +1,7 @@
 """Leases: which messages a turn holds, and what becomes of them at its end."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from peewee import Expression
 
@@ -9,11 +9,12 @@ from hyperhive.core import notices
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import WAITING, message_from
-from hyperhive.core.model import AgentName, Message, MessageState
-from hyperhive.core.tables import AgentRow, MessageRow, TurnRow
+from hyperhive.core.model import AgentName, Message, MessageKind, MessageState
+from hyperhive.core.tables import MessageRow, from_milliseconds, to_milliseconds
 
 # The most that one prompt or one `recv` carries, in bytes of text.
 BATCH_BYTES: Final = 64 * 1024
+BATCH_MOST: Final = 200
 ATTEMPTS: Final = 3
 
 
@@ -33,18 +34,18 @@ def lease_for_tool(hive: Hive, name: AgentName, *, epoch: int, turn: int, tool_u
     what it was given before; a message that failed before is left for a turn of its own. Raises `Conflict` when the
     turn is not the agent's current one any more.
     """
-    asked_before = _held(name, epoch, turn) & (MessageRow.tool_use == tool_use) & (MessageRow.confirmed == 0)
-    fresh = (MessageRow.recipient == name) & (MessageRow.state == MessageState.PENDING) & (MessageRow.attempt == 0)
+    asked = (name, epoch, turn, tool_use, BATCH_MOST)
     with hive.db.read():
-        _check_current(name, epoch, turn)
+        _check_current(hive, name, epoch, turn)
         # Most looks find nothing, and need not queue for a writer's place.
-        if not MessageRow.select().where(asked_before | fresh).exists():
+        if not hive.db.ask(_FOR_TOOL, *asked):
             return []
     with hive.db.write():
-        _check_current(name, epoch, turn)
+        _check_current(hive, name, epoch, turn)
+        found = [_message(values) for values in hive.db.ask(_FOR_TOOL, *asked)]
         # Its first result may never have reached the model, so a confirmation must speak for these and no others.
-        again = list(MessageRow.select().where(asked_before).order_by(MessageRow.number))
-        return _hand_out(hive, again or _next_batch(fresh), epoch=epoch, turn=turn, tool_use=tool_use)
+        again = [message for message in found if message.state is MessageState.DELIVERED]
+        return _hand_out(hive, again or _bounded(found), epoch=epoch, turn=turn, tool_use=tool_use)
 
 
 def confirm(hive: Hive, name: AgentName, *, epoch: int, tool_use: str) -> None:
@@ -111,41 +112,70 @@ def expire(hive: Hive, name: AgentName, *, reason: str) -> int:
     )
 
 
-def _check_current(name: AgentName, epoch: int, turn: int) -> None:
-    agent = AgentRow.get_or_none(AgentRow.name == name)
-    running = TurnRow.get_or_none(
-        TurnRow.number == turn, TurnRow.agent == name, TurnRow.epoch == epoch, TurnRow.outcome.is_null()
+# A call's earlier messages before its new ones: the words sort so.
+_FOR_TOOL: Final = (
+    "SELECT number, sender, recipient, kind, body, state, attempt, reason, sent_at, handed_out_at, ended_at FROM message "
+    "WHERE recipient = ?1 AND (state = 'pending' AND attempt = 0 "
+    "OR state = 'delivered' AND epoch = ?2 AND turn = ?3 AND tool_use = ?4 AND confirmed = 0) ORDER BY state, number LIMIT ?5"
+)
+_HAND_OUT: Final = (
+    "UPDATE message SET state = 'delivered', epoch = ?, turn = ?, tool_use = ?, confirmed = ?, "
+    "handed_out_at = coalesce(handed_out_at, ?) WHERE number = ?"
+)
+_CURRENT: Final = (
+    "SELECT 1 FROM turn JOIN agent ON agent.name = turn.agent AND agent.epoch = turn.epoch "
+    "WHERE turn.number = ? AND turn.agent = ? AND turn.epoch = ? AND turn.outcome IS NULL"
+)
+
+
+def _message(values: Sequence[Any]) -> Message:
+    """The value of what `_FOR_TOOL` finds."""
+    number, sender, recipient, kind, body, state, attempt, reason, *times = values
+    sent_at, handed_out_at, ended_at = (None if at is None else from_milliseconds(at) for at in times)
+    assert sent_at is not None
+    return Message(
+        number=number,
+        sender=sender,
+        recipient=recipient,
+        kind=MessageKind(kind),
+        body=body,
+        state=MessageState(state),
+        attempt=attempt,
+        reason=reason,
+        sent_at=sent_at,
+        handed_out_at=handed_out_at,
+        ended_at=ended_at,
     )
-    if running is None or agent is None or agent.epoch != epoch:
+
+
+def _check_current(hive: Hive, name: AgentName, epoch: int, turn: int) -> None:
+    if not hive.db.ask(_CURRENT, turn, name, epoch):
         raise Conflict("the turn that asked has ended", hint="read your mail in the next turn")
 
 
-def _next_batch(waiting: Expression) -> list[MessageRow]:
-    batch: list[MessageRow] = []
+def _next_batch(waiting: Expression) -> list[Message]:
+    found = MessageRow.select().where(waiting).order_by(MessageRow.number).limit(BATCH_MOST)
+    return _bounded(message_from(row) for row in found)
+
+
+def _bounded(waiting: Iterable[Message]) -> list[Message]:
+    batch: list[Message] = []
     size = 0
-    for row in MessageRow.select().where(waiting).order_by(MessageRow.number).limit(200):
-        size += len(row.body.encode())
-        if batch and (size > BATCH_BYTES or row.attempt > 0):
+    for message in waiting:
+        size += len(message.body.encode())
+        if batch and (size > BATCH_BYTES or message.attempt > 0):
             break
-        batch.append(row)
-        if row.attempt > 0:
+        batch.append(message)
+        if message.attempt > 0:
             break
     return batch
 
 
-def _hand_out(hive: Hive, batch: Sequence[MessageRow], *, epoch: int, turn: int, tool_use: str | None) -> list[Message]:
-    handed = [message_from(row) for row in batch]
-    now = hive.now()
-    for row in batch:
-        MessageRow.update(
-            state=MessageState.DELIVERED,
-            epoch=epoch,
-            turn=turn,
-            tool_use=tool_use,
-            confirmed=tool_use is None,
-            handed_out_at=row.handed_out_at or now,
-        ).where(MessageRow.number == row.number).execute()
-    return handed
+def _hand_out(hive: Hive, batch: Sequence[Message], *, epoch: int, turn: int, tool_use: str | None) -> list[Message]:
+    now = to_milliseconds(hive.now())
+    for message in batch:
+        hive.db.ask(_HAND_OUT, epoch, turn, tool_use, tool_use is None, now, message.number)
+    return list(batch)
 
 
 def _held(name: AgentName, epoch: int, turn: int) -> Expression:

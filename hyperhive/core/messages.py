@@ -11,12 +11,16 @@ from hyperhive.core.builds import config_of
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, Mail, Message, MessageKind, MessageState, Wanted, parse_name
-from hyperhive.core.tables import AgentRow, MessageRow, rows
+from hyperhive.core.tables import AgentRow, MessageRow, rows, to_milliseconds
 
 KEY_MOST: Final = 200
 # The largest number that SQLite keeps.
 NUMBER_MOST: Final = 2**63 - 1
 WAITING: Final = (MessageState.PENDING, MessageState.DELIVERED)
+_INSERT: Final = (
+    'INSERT INTO message (sender, recipient, kind, body, "key", state, confirmed, attempt, sent_at) '
+    "VALUES (?, ?, ?, ?, ?, 'pending', 0, 0, ?) RETURNING number"
+)
 
 
 def send(hive: Hive, *, sender: str, to: str, body: str, key: str | None = None) -> Message:
@@ -36,14 +40,14 @@ def send(hive: Hive, *, sender: str, to: str, body: str, key: str | None = None)
                     f"the key {key!a} belongs to message {first.number}, which says something else", hint="another key"
                 )
             return message_from(first)
-        _check_recipient(to)
+        _check_recipient(hive, to)
         if sender != OPERATOR:
             _check_sender(hive, AgentName(sender), to)
         _check_room(hive, to)
-        row = insert(hive, sender=sender, recipient=to, kind=MessageKind.TEXT, body=body, key=key)
+        message = insert(hive, sender=sender, recipient=to, kind=MessageKind.TEXT, body=body, key=key)
     if to != OPERATOR:
         doorbell.ring(hive.paths, AgentName(to))
-    return message_from(row)
+    return message
 
 
 def get(hive: Hive, number: int) -> Message:
@@ -163,10 +167,22 @@ def message_from(row: MessageRow) -> Message:
     )
 
 
-def insert(hive: Hive, *, sender: str, recipient: str, kind: MessageKind, body: str, key: str | None = None) -> MessageRow:
+def insert(hive: Hive, *, sender: str, recipient: str, kind: MessageKind, body: str, key: str | None = None) -> Message:
     """Put a message into an inbox. Within a write."""
-    return MessageRow.create(
-        sender=sender, recipient=recipient, kind=kind, body=body, key=key, state=MessageState.PENDING, sent_at=hive.now()
+    now = hive.now()
+    ((number,),) = hive.db.ask(_INSERT, sender, recipient, kind.value, body, key, to_milliseconds(now))
+    return Message(
+        number=number,
+        sender=sender,
+        recipient=recipient,
+        kind=kind,
+        body=body,
+        state=MessageState.PENDING,
+        attempt=0,
+        reason=None,
+        sent_at=now,
+        handed_out_at=None,
+        ended_at=None,
     )
 
 
@@ -184,16 +200,16 @@ def _check_body(hive: Hive, body: str) -> None:
         raise Invalid(f"the message has {size} bytes, and at most {most} are taken", hint="put it into a file and send its path")
 
 
-def _check_recipient(to: str) -> None:
+def _check_recipient(hive: Hive, to: str) -> None:
     if to == OPERATOR:
         return
     try:
-        row = AgentRow.get_or_none(AgentRow.name == parse_name(to))
+        found = hive.db.ask("SELECT wanted FROM agent WHERE name = ?", parse_name(to))
     except Invalid:
         raise no_such_agent(to) from None
-    if row is None:
+    if not found:
         raise no_such_agent(to)
-    if row.wanted is Wanted.DESTROYED:
+    if found[0][0] == Wanted.DESTROYED:
         raise NotFound(f"{to} was destroyed", hint=f"`hyperhive spawn {to}` makes it anew from what is kept")
 
 
@@ -216,11 +232,7 @@ def _check_sender(hive: Hive, sender: AgentName, to: str) -> None:
 
 
 def _check_room(hive: Hive, to: str) -> None:
-    waiting = (
-        MessageRow.select()
-        .where(MessageRow.recipient == to, MessageRow.kind == MessageKind.TEXT, MessageRow.state == MessageState.PENDING)
-        .count()
-    )
+    ((waiting,),) = hive.db.ask("SELECT count(*) FROM message WHERE recipient = ? AND state = 'pending' AND kind = 'text'", to)
     if waiting >= hive.settings.limits.inbox:
         raise Conflict(
             f"the inbox of {to} is full: {waiting} messages wait",

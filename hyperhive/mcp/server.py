@@ -45,6 +45,8 @@ def build(seat: Seat) -> MCPServer[Seat]:
 def warm_up() -> None:
     """Do once, before any fork, what the first connection would wait for."""
     build(Seat(hive=Hive(Paths(Path(), Path())), name=AgentName(""), wake=PipeWake(-1), is_gone=bool, log=Log("")))
+    # anyio imports its event loop when it is first run.
+    anyio.run(anyio.sleep, 0)
 
 
 def serve_socket(hive: Hive, name: AgentName, connection: int, pipe: int, log: Log) -> None:

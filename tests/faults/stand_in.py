@@ -99,7 +99,11 @@ def work(mode: str, uuid: str) -> None:
         use = f"toolu_{uuid}"
         block = {"type": "tool_use", "id": use, "name": "mcp__hyperhive__recv", "input": {}}
         say(type="assistant", message={"content": [block]})
-        text = Tools().call(use, "recv", wait_seconds=180)
+        try:
+            text = Tools().call(use, "recv", wait_seconds=180)
+        except OSError:
+            # The hub has died: the harness is about to end this turn.
+            return
         say(type="user", message={"content": [{"type": "tool_result", "tool_use_id": use, "content": text}]})
     result(uuid)
 

@@ -61,12 +61,12 @@ def test_eight_agents_that_wait_survive_the_death_of_everything(home: Path) -> N
 def test_a_process_that_runs_on_is_found_out(home: Path) -> None:
     # The control of the test above, for the environment and for the words of a process.
     for words, value, is_ours in (([], f"{home}/state", True), ([str(home)], "", True), ([f"{home}0"], f"{home}0", False)):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words], env={"X": value})
-        try:
+        program = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", *words]
+        with subprocess.Popen(program, env={"X": value}, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
             assert (child.pid in processes_of(home)) is is_ours
-        finally:
             child.kill()
-            child.wait()
 
 
 def test_the_end_of_up_interrupts_in_order(home: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from hyperhive.core import process
 from hyperhive.core.identity import identity
 from hyperhive.core.model import AgentName
-from hyperhive.demo.reply import Reply, say, stall, use
+from hyperhive.demo.reply import Reply, stall, use
 from hyperhive.demo.request import Request
 from tests.faults.aftermath import harness_of, read, tracebacks
 from tests.support.swarm import PATIENCE, Swarm
@@ -22,11 +23,21 @@ from tests.support.swarm import PATIENCE, Swarm
 pytestmark = [pytest.mark.box, pytest.mark.claude]
 
 ADA = AgentName("ada")
-# The agent's login, a variable of its configuration, and one that the operator gives to every agent.
-TOKEN = "sk-ant-oat01-canary-token-of-ada"
-VARIABLE = "canary-variable-of-ada"
-SETTING = "canary-setting-of-the-hive"
-CANARIES = (TOKEN, VARIABLE, SETTING)
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """The agent's login, a variable of its configuration, and one that the operator gives to every agent."""
+
+    token: str
+    variable: str
+    setting: str
+
+
+def canaries(home: Path) -> Canaries:
+    """Secrets of one test alone: others may run on this machine at the same time."""
+    mark = "-".join(home.parts[-2:])
+    return Canaries(f"sk-ant-oat01-canary-token-{mark}", f"canary-variable-{mark}", f"canary-setting-{mark}")
 
 
 def brain(request: Request) -> Reply:
@@ -37,17 +48,18 @@ def brain(request: Request) -> Reply:
         case 1:
             return use("mcp__hyperhive__send", to="operator", body="I look around")
         case _:
-            return stall("thinking") if "go on" not in request.prompt else say("done")
+            return stall("thinking")
 
 
 @contextmanager
 def at_work(home: Path) -> Iterator[Swarm]:
     """A hive whose agent, logged in with a token, is in the middle of a turn; another agent is there."""
+    secret = canaries(home)
     with Swarm(home, brain) as hive:
-        hive.configure(env={"ANTHROPIC_API_KEY": "", "CANARY_SETTING": SETTING})
-        hive.spawn("ada", env={"CANARY": VARIABLE})
+        hive.configure(env={"ANTHROPIC_API_KEY": "", "CANARY_SETTING": secret.setting})
+        hive.spawn("ada", env={"CANARY": secret.variable})
         hive.spawn("bob")
-        hyperhive(hive, "login", "ada", "--token", stdin=TOKEN + "\n")
+        hyperhive(hive, "login", "ada", "--token", stdin=secret.token + "\n")
         hive.send("ada", "work")
         hive.api.wait_for_requests(3, PATIENCE)
         yield hive
@@ -62,12 +74,12 @@ def hyperhive(hive: Swarm, *command: str, stdin: str = "") -> str:
     return done.stdout + done.stderr
 
 
-def told_by_processes(*canaries: str) -> list[str]:
+def told_by_processes(*secrets: str) -> list[str]:
     """The processes whose words, which everybody on the machine may read, hold a secret."""
     return [
         f"{pid}: {words.replace(bytes(1), b' ').decode('utf-8', 'replace')}"
         for pid in os.listdir("/proc")
-        if pid.isdigit() and (words := read(pid, "cmdline")) and any(canary.encode() in words for canary in canaries)
+        if pid.isdigit() and (words := read(pid, "cmdline")) and any(canary.encode() in words for canary in secrets)
     ]
 
 
@@ -84,13 +96,14 @@ def mode_of(path: Path) -> tuple[int, int]:
 
 
 def test_a_login_is_nowhere_but_in_its_file_and_with_its_cli(home: Path) -> None:
+    secret = canaries(home)
     with at_work(home) as hive:
         # The control: the token is what the model's API was shown.
-        assert hive.api.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
-        assert not told_by_processes(*CANARIES)
+        assert hive.api.requests[-1].headers["authorization"] == f"Bearer {secret.token}"
+        assert not told_by_processes(*astuple(secret))
         harness = harness_of(hive.hive, "ada")
         assert harness is not None
-        knowing = {pid for pid in os.listdir("/proc") if pid.isdigit() and TOKEN.encode() in read(pid, "environ")}
+        knowing = {pid for pid in os.listdir("/proc") if pid.isdigit() and secret.token.encode() in read(pid, "environ")}
         assert knowing
         assert {int(pid) for pid in knowing} <= set(process.descendants(harness))
         for words in (["ps", "--json"], ["ps"], ["show", "ada"], ["show", "ada", "--json"], ["events", "ada", "--full"],
@@ -99,13 +112,13 @@ def test_a_login_is_nowhere_but_in_its_file_and_with_its_cli(home: Path) -> None
             said = hyperhive(hive, *words)
             assert said, words
             # The operator's own choice for an agent is shown to the operator, in full, where the whole agent is asked for.
-            hidden = CANARIES if words != ["show", "ada", "--json"] else (TOKEN, SETTING)
+            hidden = astuple(secret) if words != ["show", "ada", "--json"] else (secret.token, secret.setting)
             assert not [canary for canary in hidden if canary in said], words
     state = hive.hive.paths.state
     build = f"state/builds/ada/{hive.agent('ada').deployed}/agent.json"
-    assert told_by_files(home, TOKEN) == {"state/agents/ada/token"}
-    assert told_by_files(home, VARIABLE) == {build}
-    assert told_by_files(home, SETTING) == {"hive.toml"}
+    assert told_by_files(home, secret.token) == {"state/agents/ada/token"}
+    assert told_by_files(home, secret.variable) == {build}
+    assert told_by_files(home, secret.setting) == {"hive.toml"}
     own = os.geteuid()
     assert mode_of(hive.hive.paths.agent_token(ADA)) == (own, 0o600)
     assert mode_of(home / build) == (own, 0o600)
@@ -121,6 +134,7 @@ def test_a_login_is_nowhere_but_in_its_file_and_with_its_cli(home: Path) -> None
 
 @pytest.mark.root
 def test_another_agents_user_reads_none_of_it(home: Path) -> None:
+    secret = canaries(home)
     with at_work(home) as hive:
         script = 'cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; find "$0" -type f -exec cat {} +; true'
 
@@ -129,9 +143,9 @@ def test_another_agents_user_reads_none_of_it(home: Path) -> None:
             words = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--", "sh", "-c", script, str(home)]
             return process.run(words, check=False).stdout
 
-        assert not [canary for canary in CANARIES if canary != SETTING and canary.encode() in seen_by("bob")]
+        assert not [canary for canary in (secret.token, secret.variable) if canary.encode() in seen_by("bob")]
         # The control: whoever is ada does see what its CLI was given.
-        assert TOKEN.encode() in seen_by("ada")
+        assert secret.token.encode() in seen_by("ada")
 
 
 def test_a_secret_that_leaks_is_found_out(home: Path) -> None:
@@ -139,10 +153,24 @@ def test_a_secret_that_leaks_is_found_out(home: Path) -> None:
     secret = "sk-ant-oat01-canary-that-leaks"
     (home / "log").write_text(f"it was started with {secret}")
     assert told_by_files(home, secret) == {"log"}
-    leaking = subprocess.Popen(["bwrap", "--ro-bind", "/", "/", "--setenv", "TOKEN", secret, "--", "sleep", "60"])
-    try:
+    words = [
+        "bwrap",
+        "--unshare-pid",
+        "--die-with-parent",
+        "--ro-bind",
+        "/",
+        "/",
+        "--setenv",
+        "TOKEN",
+        secret,
+        "--",
+        "sh",
+        "-c",
+        "echo; exec sleep 60",
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as leaking:
+        assert leaking.stdout is not None
+        leaking.stdout.readline()
         found = told_by_processes(secret)
-        assert [words for words in found if re.match(rf"{leaking.pid}: bwrap .*--setenv TOKEN {secret}", words)]
-    finally:
         leaking.kill()
-        leaking.wait()
+    assert [told for told in found if re.match(rf"{leaking.pid}: bwrap .*--setenv TOKEN {secret}", told)]
