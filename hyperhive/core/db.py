@@ -17,7 +17,7 @@ from hyperhive.core.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.core.migrations import STEPS
 from hyperhive.core.paths import Paths
 from hyperhive.core.reserve import Reserve
-from hyperhive.core.tables import DATABASE, CounterRow, to_milliseconds
+from hyperhive.core.tables import DATABASE, CounterRow, storable, to_milliseconds
 
 # Every writer queues at our own lock first, so SQLite's unfair busy handler is only met by foreign programs. Seconds.
 BUSY: Final = 10.0
@@ -73,7 +73,11 @@ class Store:
 
         For what somebody waits for: peewee takes a millisecond to put into words what SQLite does in ten microseconds.
         """
-        return list(self._open().connection().execute(sql, values))
+        connection = self._open().connection()
+        try:
+            return list(connection.execute(sql, values))
+        except UnicodeEncodeError:
+            return list(connection.execute(sql, [storable(value) if isinstance(value, str) else value for value in values]))
 
     def version(self) -> int:
         """A number that changes whenever another connection has committed (PRAGMA data_version)."""
@@ -181,8 +185,9 @@ class Store:
 
     def _explain(self, error: Exception) -> HyperhiveError:
         """Say in a person's words what SQLite means (https://sqlite.org/rescode.html)."""
-        cause = type(error.__cause__ or error.__context__ or error).__name__
-        match cause:
+        # peewee's own error stands for one of apsw, in whose handling it was raised.
+        cause = error if isinstance(error, apsw.Error) else error.__cause__ or error.__context__ or error
+        match type(cause).__name__:
             case "FullError":
                 return self._full()
             case "IOError":

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 else:
 
     class Text(TextField):
-        """Text of whatever origin: a lone surrogate, which SQLite does not take, becomes a question mark."""
+        """Text of whatever origin."""
 
         def adapt(self, value: object) -> str:
-            return super().adapt(value).encode("utf-8", "replace").decode()
+            return storable(super().adapt(value))
 
     class Column(Field):
         """peewee's stubs give a field the type of its values, which peewee itself does not know of."""
@@ -63,6 +63,11 @@ class InstantField(Column[T]):
     @override
     def python_value(self, value: int | None) -> datetime | None:
         return None if value is None else from_milliseconds(value)
+
+
+def storable(text: str) -> str:
+    """The text as SQLite takes it: a lone surrogate, which no encoding has, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def to_milliseconds(instant: datetime) -> int:

@@ -278,6 +278,18 @@ def test_what_recv_gave_and_nobody_saw_arrive_comes_again_marked_without_an_atte
     ]
 
 
+def test_a_call_of_any_name_is_known_again(hive: Hive) -> None:
+    send(hive, "a")
+    epoch, begun = begin(hive)
+    send(hive, "b")
+    leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="odd \ud83d name")
+    (got,) = leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="odd \ud83d name")
+    assert got.is_again
+    leases.confirm(hive, ADA, epoch=epoch, tool_use="odd \ud83d name")
+    end(hive, epoch, begun.number, Outcome.OK)
+    assert messages.get(hive, got.number).state is MessageState.ACKNOWLEDGED
+
+
 def test_looking_for_mail_in_vain_disturbs_nobody(hive: Hive) -> None:
     send(hive, "a")
     epoch, begun = begin(hive)

@@ -91,6 +91,12 @@ def test_a_text_that_no_encoding_has_does_not_keep_a_turn_from_ending(hive: Hive
     epoch, begun = begin(hive)
     end(hive, epoch, begun.number, Outcome.FAILED, error="odd \ud83d text")
     assert turns.listed(hive, ADA)[0].error == "odd ? text"
+    for _ in range(2):
+        one_turn(hive, Outcome.FAILED, error="odd \ud83d text")
+    assert messages.get(hive, 1).state is MessageState.DEAD
+    assert "odd ? text" in notices(hive)[0]
+    turns.not_ready(hive, ADA, epoch=turns.begin_epoch(hive, ADA), reason="odd \ud83d reason")
+    assert "odd ? reason" in notices(hive)[1]
 
 
 # ---- who may begin ----

@@ -8,7 +8,16 @@ from hyperhive.core.agent_config import check_env
 from hyperhive.core.config import read_settings
 from hyperhive.core.errors import Invalid
 
-BY_THE_LOADER = ("LD_AUDIT", "LD_PRELOAD", "LD_LIBRARY_PATH", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH", "MALLOC_TRACE")
+BY_THE_LOADER = (
+    "LD_AUDIT",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "GLIBC_TUNABLES",
+    "GCONV_PATH",
+    "LOCPATH",
+    "NLSPATH",
+    "MALLOC_TRACE",
+)
 
 
 @pytest.mark.parametrize("name", [*BY_THE_LOADER, "HOME", "PATH", "HYPERHIVE_BOX"])
