@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hyperhive.core.errors import Unavailable
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
@@ -53,10 +54,13 @@ class AgentRecord:
         self._events.close()
 
     def _write(self, **fields: Any) -> None:
-        """Change columns of the agent's row, where they have changed."""
-        with self._hive.db.read():
-            row = AgentRow.get(AgentRow.name == self._name)
-            if all(getattr(row, field) == value for field, value in fields.items()):
-                return
-        with self._hive.db.write():
-            AgentRow.update(**fields).where(AgentRow.name == self._name, AgentRow.epoch == self.epoch).execute()
+        """Change columns of the agent's row, where they have changed. A disk that takes nothing ends no turn."""
+        try:
+            with self._hive.db.read():
+                row = AgentRow.get(AgentRow.name == self._name)
+                if all(getattr(row, field) == value for field, value in fields.items()):
+                    return
+            with self._hive.db.write():
+                AgentRow.update(**fields).where(AgentRow.name == self._name, AgentRow.epoch == self.epoch).execute()
+        except Unavailable as error:
+            self.log(f"{', '.join(fields)} cannot be written down: {error}")

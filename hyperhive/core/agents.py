@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
-from hyperhive.core import agent_config, custody, doorbell, folders, leases, messages, operations, roster, turns
+from hyperhive.core import agent_config, custody, doorbell, folders, leases, messages, operations, process, roster, turns
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, kept_config, write_build
 from hyperhive.core.db import next_number
@@ -97,7 +97,7 @@ def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bo
 
     Raises `Expired` after `timeout` seconds; the agent then stops when its turn ends.
     """
-    with operations.under_way(hive, name, Verb.STOP, by=by):
+    with operations.under_way(hive, name, Verb.STOP, by=by, urgent=now):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
@@ -117,7 +117,7 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False) -> Agent
     with hive.db.read():
         row = roster.living(name)
     config, _ = config_of(hive, name, row.deployed)
-    with operations.under_way(hive, name, Verb.RESTART, by=by):
+    with operations.under_way(hive, name, Verb.RESTART, by=by, urgent=now):
         with hive.db.write():
             roster.living(name)
             turns.add_news(name, "You were restarted.")
@@ -133,7 +133,7 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False) -> Agent
 
 def kill(hive: Hive, name: AgentName, *, by: str) -> Agent:
     """End everything that an agent runs, at once; its messages come back, no attempt is counted, and it stays stopped."""
-    with operations.under_way(hive, name, Verb.KILL, by=by):
+    with operations.under_way(hive, name, Verb.KILL, by=by, urgent=True):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
@@ -147,15 +147,17 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
 
     Mail that waits for it ends as expired.
     """
-    with operations.under_way(hive, name, Verb.DESTROY, by=by):
+    with operations.under_way(hive, name, Verb.DESTROY, by=by, urgent=True):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
-        with custody.taken(hive, name), hive.db.write():
-            turns.close_books(hive, name)
-            leases.expire(hive, name, reason=f"{name} was destroyed")
-            operations.drop(hive, name, reason=f"{name} was destroyed")
-            AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
+        with custody.taken(hive, name):
+            process.end_marked(process.VISIT, str(hive.paths.agent(name)))
+            with hive.db.write():
+                turns.close_books(hive, name)
+                leases.expire(hive, name, reason=f"{name} was destroyed")
+                operations.drop(hive, name, reason=f"{name} was destroyed")
+                AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
     doorbell.ring_hive(hive.paths)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from hyperhive.core import api_gate, claude, folders, login, programs, terminal
+from hyperhive.core import api_gate, claude, folders, login, process, programs, terminal
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, write_whole
 from hyperhive.core.errors import Unavailable
@@ -40,7 +40,7 @@ class Box(msgspec.Struct, frozen=True):
 
     def run(self, command: Sequence[str]) -> int:
         """Run a command in the container on this terminal; gives back its exit code."""
-        return terminal.run_in_box(self.runtime, self.place, command, self.env)
+        return terminal.run_in_box(self.runtime, self.place, command, {**self.env, process.VISIT: self.mark})
 
 
 def prepare(hive: Hive, name: AgentName) -> Box:

@@ -29,11 +29,7 @@ NOT_OFFERED: Final = (
     "CronDelete",
     "CronList",
 )
-_TOOLS_GONE: Final = (
-    f'MCP server "{OWN_SERVER}" is not connected',
-    f"No such tool available: mcp__{OWN_SERVER}__",
-    "Connection closed",
-)
+_TOOLS_GONE: Final = (f'MCP server "{OWN_SERVER}" is not connected', f"No such tool available: mcp__{OWN_SERVER}__")
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -200,7 +196,7 @@ def results_of(line: dict[str, Any]) -> list[tuple[str, bool, str]]:
 def lost_tools(result: tuple[str, bool, str]) -> bool:
     """A tool result says that hyperhive's own tools could not be reached."""
     _, good, text = result
-    return not good and any(words in text for words in _TOOLS_GONE)
+    return not good and (any(words in text for words in _TOOLS_GONE) or text.rstrip().endswith("Connection closed"))
 
 
 def uses_of(line: dict[str, Any]) -> list[tuple[str, str]]:
@@ -246,9 +242,9 @@ def verdict_of(result: dict[str, Any], *, api_line: dict[str, Any] | None, limit
     """
     if result.get("is_error") is not True:
         return Verdict(Outcome.OK)
-    words = str(
-        result.get("result") or "; ".join(map(str, result.get("errors") or [])) or result.get("subtype") or "no reason given"
-    )
+    errors = result.get("errors")
+    said = "; ".join(map(str, errors)) if isinstance(errors, list) else ""
+    words = str(result.get("result") or said or result.get("subtype") or "no reason given")
     kind = str((api_line or {}).get("error") or "")
     status = result.get("api_error_status")
     if result.get("terminal_reason") != "api_error":

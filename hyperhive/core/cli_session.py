@@ -54,7 +54,7 @@ class CliSession:
         self._record = record
         self._selector = selector
         self._wait = wait
-        self._leaves = leaves
+        self.leaves = leaves
         self._gate: api_gate.Gate | None = None
         self._started_with = ""
         self._answers: dict[str, dict[str, Any]] = {}
@@ -85,7 +85,7 @@ class CliSession:
         except HyperhiveError as error:
             raise NotReady(f"{error.message}" + (f" ({error.hint})" if error.hint else "")) from None
         changed = prepared.started_with != self._started_with
-        if self.cli is not None and (self.cli.ended or changed or self.is_cut) and not busy:
+        if self.cli is not None and (self.cli.ended or ((changed or self.is_cut) and not busy)):
             if not self.cli.ended and changed:
                 self._record.note("what the agent was started with has changed: its CLI is started anew")
             self.end(grace=CLOSE_MOST)
@@ -169,7 +169,9 @@ class CliSession:
 
     def _why_not_connected(self) -> str:
         cli = self.cli
-        assert cli is not None
+        if cli is None:
+            # A turn of its own ended it meanwhile, and has said why.
+            return "the agent CLI has ended"
         if cli.answered and not cli.ended:
             return "the agent CLI runs, and could not reach its tools"
         if cli.rubbish and not cli.answered:
@@ -189,7 +191,8 @@ class CliSession:
     def _asked(self, subtype: str, *, deadline: float, **fields: Any) -> dict[str, Any] | None:
         """The CLI's answer to a request, or None when it ended or did not answer."""
         cli = self.cli
-        assert cli is not None
+        if cli is None:
+            return None
         try:
             number = cli.ask(subtype, **fields)
         except Unavailable:
@@ -197,7 +200,7 @@ class CliSession:
             while not cli.ended and time.monotonic() < deadline:
                 self._wait(deadline)
             return None
-        while number not in self._answers and not cli.ended and not self._leaves() and time.monotonic() < deadline:
+        while number not in self._answers and not cli.ended and not self.leaves() and time.monotonic() < deadline:
             self._wait(deadline)
         return self._answers.pop(number, None)
 

@@ -7,9 +7,10 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import eligibility, operations, process, roster, turns
+from hyperhive.core import doorbell, eligibility, operations, process, roster, turns
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_session import CliSession, NotReady
+from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import Heard, HubLink
 from hyperhive.core.locks import Lock, holder
@@ -44,10 +45,15 @@ def run(hive: Hive, name: AgentName, log: Log | None = None) -> bool:
         harness = Harness(hive, name, log)
         try:
             harness.run()
+        except HyperhiveError as error:
+            log(f"the harness cannot go on: {error}")
+            raise
         finally:
-            # In this order: whoever is told of the end must find the lock free.
+            # In this order: whoever is told of the end must find the lock free. The bell is for a hub that has come
+            # since, and has never heard of this harness.
             lock.release()
             harness.hang_up()
+            doorbell.ring(hive.paths, name)
     return True
 
 
@@ -109,6 +115,9 @@ class Harness:
             try:
                 if not self._link.is_up and not self._meet_hub():
                     raise NotReady(NO_HUB)
+                if self._others_wait and self._desk.last_turn_at is not None and not self._desk.tasks:
+                    # A turn each: whoever waits longest is next, and this agent's mail waits with the others'.
+                    return
                 if eligibility.eligible(self._hive, self._name):
                     self._next_turn()
                 elif not self._linger():
@@ -156,14 +165,15 @@ class Harness:
         self._next_look = time.monotonic() + (TICK if self._link.is_up else TICK_ALONE)
         for number, verb, argument in operations.take(self._hive, self._name, Verb.CANCEL, Verb.LEAVE):
             turn = self._desk.turn
+            which, _, how = (argument or "").partition(" ")
             if verb is Verb.LEAVE:
                 self._told_to_leave = True
                 operations.finish(self._hive, number)
-            elif turn is None:
-                operations.finish(self._hive, number, error="no turn runs")
+            elif turn is None or str(turn.number) != which:
+                operations.finish(self._hive, number, error="it had ended already")
             else:
                 turn.asked.append(number)
-                turn.retry = argument == "retry"
+                turn.retry = how == "retry"
                 self._desk.interrupt(Outcome.CANCELLED, "the operator cancelled it")
 
     # ---- one look at everything that can happen ----
@@ -195,6 +205,9 @@ class Harness:
         if cli is None:
             return
         for line in cli.read():
+            if self._session.cli is not cli:
+                # The line before ended it.
+                return
             self._desk.read(line)
         if cli.ended and self._session.cli is cli:
             with suppress(KeyError):

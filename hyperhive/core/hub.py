@@ -103,6 +103,7 @@ class Hub:
         self._held: dict[AgentName, float] = {}
         self._in_vain: dict[AgentName, int] = {}
         self._next_look = 0.0
+        self._others_wait = False
         self._ending = False
 
     def serve(self, ready: Callable[[], None]) -> None:
@@ -174,6 +175,7 @@ class Hub:
                 break
             self._start(name)
             busy.add(name)
+        self._others_wait = queue
         if queue:
             for name, link in self._links.items():
                 _say(link, OTHERS_WAIT)
@@ -228,7 +230,8 @@ class Hub:
             self._ending = True
             return
         for bell in bells:
-            with suppress(FileNotFoundError):
+            # What is no bell, a folder for example, cannot be taken away like one.
+            with suppress(OSError):
                 (self._hive.paths.wake / bell).unlink()
             if bell == doorbell.HIVE:
                 look = True
@@ -292,6 +295,9 @@ class Hub:
         self._selector.register(link, selectors.EVENT_READ, lambda: self._listen(name, link))
         # Something may have been rung for between its last look and now.
         _say(link, WAKE)
+        if self._others_wait:
+            # It was started before they came to wait, and reported after they were told of.
+            _say(link, OTHERS_WAIT)
 
     def _listen(self, name: AgentName, link: socket.socket) -> None:
         try:
@@ -370,6 +376,8 @@ class Hub:
             self._log(f"{name} has too many connections: one was closed")
         else:
             self._serving.append(child)
+            if self._others_wait:
+                child.wake(OTHERS_WAIT)
 
     # ---- signals ----
 

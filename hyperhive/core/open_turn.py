@@ -19,6 +19,8 @@ class OpenTurn:
         self.api_line: dict[str, Any] | None = None
         self.limit_info: dict[str, Any] | None = None
         self.lost_tools = False
+        # What went wrong although the CLI's result says well.
+        self.failure: str | None = None
         self.model: str | None = None
         # What turns of the CLI's own used while this one waited in line.
         self.company = Tokens()

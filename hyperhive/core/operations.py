@@ -1,5 +1,6 @@
 """Operations: what is asked for, under way, or over, one row each."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -8,7 +9,7 @@ from typing import Final
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.locks import Lock, is_held
+from hyperhive.core.locks import Lock, end_holder, is_held
 from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb
 from hyperhive.core.tables import OperationRow
 
@@ -18,17 +19,20 @@ PENDING_MOST: Final = timedelta(minutes=10)
 NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Verb.PURGE)
 # What is asked of the harness that lives now, and of no later one.
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
+# How long a process that was ended may take to give its lock back, in seconds.
+TAKE_MOST: Final = 2.0
 
 
 @contextmanager
-def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> Iterator[None]:
+def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str, urgent: bool = False) -> Iterator[None]:
     """Hold an agent while something is done to it, and let everybody see what and since when.
 
-    Raises `Conflict` when something else is being done to it. The lock ends with the process, so nothing stays under
+    What is `urgent` ends one that only waits for a turn's end, a stop or a restart. Raises `Conflict` when something else
+    is being done to it. The lock ends with the process, so nothing stays under
     way for ever.
     """
     with Lock(hive.paths.operation_lock(name)) as lock:
-        if not lock.take():
+        if not lock.take() and not (urgent and _ended_waiting(hive, name, lock)):
             busy = running(hive).get(name)
             what = f"{name} is {busy.what} since {busy.since:%H:%M:%S} UTC" if busy else f"something is being done to {name}"
             raise Conflict(what, hint=f"wait for it; `hyperhive show {name}`")
@@ -52,6 +56,20 @@ def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> Iterator[N
                 finish(hive, number, error=str(error) or type(error).__name__)
             raise
         finish(hive, number)
+
+
+def _ended_waiting(hive: Hive, name: AgentName, lock: Lock) -> bool:
+    """End the process that waits for the end of the agent's turn, and take its place. Says whether there was one."""
+    busy = running(hive).get(name)
+    if busy is None or busy.verb not in (Verb.STOP, Verb.RESTART):
+        return False
+    end_holder(hive.paths.operation_lock(name))
+    deadline = time.monotonic() + TAKE_MOST
+    while not lock.take():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | None = None) -> int:

@@ -25,6 +25,8 @@ DEVNULL: Final = -3
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Marks every process of an agent's CLI with the agent's folder, so that one that outlived its harness is found.
 BOX: Final = "HYPERHIVE_BOX"
+# Marks what the operator runs in an agent's container, which ends when the agent is taken away.
+VISIT: Final = "HYPERHIVE_VISIT"
 # Tells a process of hyperhive's own which one started it.
 PARENT: Final = "HYPERHIVE_PARENT"
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h

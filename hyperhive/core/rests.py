@@ -40,7 +40,7 @@ def hold_back(
                 notice = f"limited: {name} has used up what its account allows, and goes on at {until:%Y-%m-%d %H:%M} UTC."
         case Outcome.OVERLOADED | Outcome.TOOLS_LOST:
             blocked, until = Blocked.LIMITED, rest
-            if times == 1 and outcome is Outcome.TOOLS_LOST:
+            if times == 1:
                 notice = f"not_ready: {name} cannot work now: {error}. It is tried again; `hyperhive logs {name}` tells more."
         case _:
             return []

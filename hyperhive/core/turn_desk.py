@@ -15,6 +15,9 @@ from hyperhive.core.open_turn import OpenTurn
 
 # How long an interrupted turn may take to say how it ended, in seconds.
 INTERRUPT_MOST: Final = 3.0
+# How long, and how often, the end of a turn is tried to be stored on a disk that does not take it, in seconds.
+STORE_MOST: Final = 600.0
+STORE_PAUSE: Final = 2.0
 # A background task that ended makes the CLI begin a turn by itself, within so many seconds.
 SETTLE: Final = 3.0
 _OWN_TOOL: Final = f"mcp__{OWN_SERVER}__"
@@ -117,6 +120,7 @@ class TurnDesk:
 
     def cli_ended(self) -> None:
         """The CLI's stream has ended; a turn that runs failed, whatever the exit code."""
+        self.tasks.clear()
         if self.turn is None:
             return
         words = self._session.cli.last_words if self._session.cli is not None else ""
@@ -132,22 +136,17 @@ class TurnDesk:
             verdict = claude.Verdict(turn.ending, turn.ending_error)
         elif turn.lost_tools:
             verdict = claude.Verdict(Outcome.TOOLS_LOST, "the agent could not reach its tools")
+        elif turn.failure is not None and verdict.outcome is Outcome.OK:
+            verdict = claude.Verdict(Outcome.FAILED, turn.failure)
         used = tokens + turn.company
         self.turn = None
         self.last_turn_at = time.monotonic()
-        turns.end(
-            self._hive,
-            self._name,
-            epoch=self._record.epoch,
-            turn=turn.number,
-            outcome=verdict.outcome,
-            usage=turns.Usage(model=turn.model, **{field: getattr(used, field) for field in used.__struct_fields__}),
-            error=verdict.error,
-            until=verdict.until,
-            retry=turn.retry,
+        self._store(
+            turn, verdict, turns.Usage(model=turn.model, **{field: getattr(used, field) for field in used.__struct_fields__})
         )
+        done = verdict.outcome in (Outcome.OK, Outcome.CANCELLED)
         for number in turn.asked:
-            operations.finish(self._hive, number)
+            operations.finish(self._hive, number, error=None if done else verdict.error or verdict.outcome.value)
         self._record.say(
             EventKind.TURN,
             {
@@ -163,6 +162,30 @@ class TurnDesk:
         if verdict.outcome is Outcome.TOOLS_LOST:
             # The CLI's own idea of the connection is out of date: the next turn begins with a new one.
             self._end_cli()
+
+    def _store(self, turn: OpenTurn, verdict: claude.Verdict, usage: turns.Usage) -> None:
+        """Put the end of a turn on disk; a disk that takes nothing is waited for, for what was done must not be done again."""
+        deadline = time.monotonic() + STORE_MOST
+        while True:
+            try:
+                turns.end(
+                    self._hive,
+                    self._name,
+                    epoch=self._record.epoch,
+                    turn=turn.number,
+                    outcome=verdict.outcome,
+                    usage=usage,
+                    error=verdict.error,
+                    until=verdict.until,
+                    retry=turn.retry,
+                )
+            except Unavailable as error:
+                if time.monotonic() > deadline or self._session.leaves():
+                    raise
+                self._record.log(f"turn {turn.number} has ended ({verdict.outcome}) and cannot be stored yet: {error}")
+                time.sleep(STORE_PAUSE)
+            else:
+                return
 
     def _end_cli(self) -> None:
         self._session.end(grace=0.0)
@@ -190,6 +213,9 @@ class TurnDesk:
                 return
             case "system" if line.get("subtype") == "init":
                 self._on_init(line)
+            case "system" if line.get("compact_result") == "failed":
+                if self.turn is not None:
+                    self.turn.failure = f"the conversation could not be made shorter: {line.get('compact_error')}"
             case "system" if line.get("subtype") == "background_tasks_changed":
                 self.tasks = claude.tasks_of(line)
                 self.settled_at = time.monotonic() + SETTLE
@@ -248,10 +274,12 @@ class TurnDesk:
             self._record.note("a background task has ended, and the agent looked at it")
 
     def _on_tool_result(self, result: tuple[str, bool, str]) -> None:
-        tool_use, good, text = result
+        tool_use, good, _ = result
         tool = self._own_tool_uses.pop(tool_use, None)
-        is_own = tool is not None or _OWN_TOOL in text
-        if tool is not None and good and tool.endswith("__recv"):
+        if tool is None:
+            # What another tool printed may say anything.
+            return
+        if good and tool.endswith("__recv"):
             leases.confirm(self._hive, self._name, epoch=self._record.epoch, tool_use=tool_use)
-        elif is_own and self.turn is not None and claude.lost_tools(result):
+        elif self.turn is not None and claude.lost_tools(result):
             self.turn.lost_tools = True

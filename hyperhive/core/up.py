@@ -27,6 +27,8 @@ def run(hive: Hive, say: Callable[[str], None]) -> None:
     Raises `Conflict` when the hive is up already.
     """
     process.follow_parent()
+    # What is wrong in `hive.toml` is said at once, not by a hub that is started again and again.
+    _ = hive.settings
     with Lock(hive.paths.lock("up")) as lock:
         if not lock.take():
             raise Conflict(f"this hive is up already: {holder(hive.paths.lock('up'))}", hint="hyperhive ps")

@@ -25,10 +25,11 @@ def cancel(hive: Hive, name: AgentName, *, by: str, retry: bool = False, timeout
     """
     with hive.db.read():
         roster.living(name)
-    if custody.has_left(hive, name) or turns.current(hive, name) is None:
+    running = turns.current(hive, name)
+    if custody.has_left(hive, name) or running is None:
         raise Conflict(f"{name} has no turn that could be cancelled", hint=f"`hyperhive inbox {name}` shows what waits for it")
     with hive.db.write():
-        number = operations.ask(hive, name, Verb.CANCEL, by=by, argument="retry" if retry else None)
+        number = operations.ask(hive, name, Verb.CANCEL, by=by, argument=f"{running.turn} retry" if retry else str(running.turn))
     doorbell.ring(hive.paths, name)
     if not custody.wait(lambda: operations.get(hive, number).ended_at is not None or custody.has_left(hive, name), timeout):
         raise Expired(f"the turn of {name} did not end", hint=f"`hyperhive kill {name}` ends everything at once")

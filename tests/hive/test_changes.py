@@ -1,6 +1,8 @@
 """What an agent was given may change: the next turn uses it, and the conversation goes on."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -219,3 +221,59 @@ def _running(word: str) -> list[str]:
             if word.encode() in words:
                 found.append(process.name)
     return found
+
+
+def test_a_full_house_hands_a_place_over_at_once(home: Path) -> None:
+    # Both have mail before either has reported: the one who works must still hear that the other waits.
+    with Swarm(home, yes, max_active=1, linger_seconds=120, up=False) as hive:
+        for name in ("ada", "bob", "cyd"):
+            hive.spawn(name)
+        sent = [hive.send(name, "work") for name in ("ada", "bob", "cyd")]
+        hive.start_hub()
+        hive.until(
+            lambda: all(hive.message(message.number).state is MessageState.ACKNOWLEDGED for message in sent),
+            "nobody waits for the hub's next look",
+            patience=25,
+        )
+
+
+def test_an_agent_with_steady_mail_lets_others_have_a_turn(home: Path) -> None:
+    def brain(request: Request) -> Reply:
+        if request.find("agent `ada`") and not request.tool_results:
+            return use("mcp__hyperhive__send", to="ada", body="and again")
+        return say("done")
+
+    with Swarm(home, brain, max_active=1, linger_seconds=120) as hive:
+        hive.spawn("ada")
+        hive.spawn("bob")
+        hive.send("ada", "begin")
+        hive.turn_ended(1)
+        assert hive.ended(hive.send("bob", "work").number).state is MessageState.ACKNOWLEDGED
+
+
+def test_a_kill_does_not_wait_for_a_restart_that_waits(home: Path) -> None:
+    with swarm(home, lambda request: stall("thinking")) as hive:
+        hive.send("ada", "work")
+        hive.until(lambda: hive.api.requests, "it thinks")
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "hyperhive", "restart", "ada"], env=hive.environment, stdin=subprocess.DEVNULL
+        )
+        hive.until(lambda: hive.agent("ada").under_way, "it is restarting")
+        agents.kill(hive.hive, ADA, by=OPERATOR)
+        assert waiting.wait(20) != 0
+        assert hive.agent("ada").under_way is None
+        assert not hive.has_harness("ada")
+
+
+def test_what_the_operator_runs_in_a_container_ends_with_the_agent(home: Path) -> None:
+    with swarm(home, yes) as hive:
+        seconds = f"92{os.getpid()}{home.name}"
+        visit = subprocess.Popen(
+            [sys.executable, "-m", "hyperhive", "exec", "ada", "--", "sleep", seconds],
+            env=hive.environment,
+            stdin=subprocess.DEVNULL,
+        )
+        hive.until(lambda: _running(seconds), "it runs")
+        agents.destroy(hive.hive, ADA, by=OPERATOR)
+        assert visit.wait(20) != 0
+        hive.until(lambda: not _running(seconds), "it has ended")

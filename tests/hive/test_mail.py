@@ -33,6 +33,8 @@ def test_a_message_becomes_a_turn_and_an_answer(home: Path) -> None:
         assert turn.cost_usd > 0
         assert turn.input_tokens > 0
         assert turn.output_tokens > 0
+        # The turn is on disk before its history tells of it.
+        hive.until(lambda: hive.events(kind=EventKind.TURN), "the end of the turn is in the history")
         kinds = [event.kind for event in hive.events()]
         assert [kind for kind in kinds if kind is not EventKind.STATE] == [
             EventKind.PROMPT, EventKind.TEXT, EventKind.TOOL, EventKind.RESULT, EventKind.TEXT, EventKind.TURN,

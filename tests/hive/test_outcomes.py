@@ -7,9 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, doorbell, wishes
+from hyperhive.core import agents, doorbell, operations, wishes
 from hyperhive.core.login import set_token
-from hyperhive.core.model import OPERATOR, Activity, AgentName, Blocked, EventKind, MessageKind, MessageState, Outcome
+from hyperhive.core.model import (
+    OPERATOR,
+    Activity,
+    AgentName,
+    Blocked,
+    EventKind,
+    MessageKind,
+    MessageState,
+    OperationState,
+    Outcome,
+)
 from hyperhive.demo.reply import Reply, fail, overloaded, say, stall, unauthorised, usage_limit, use
 from hyperhive.demo.request import Request
 from tests.support.swarm import Swarm, swarm
@@ -207,6 +217,42 @@ def test_a_stop_now_interrupts_and_gives_back(home: Path) -> None:
         agents.stop(hive.hive, ADA, by=OPERATOR, now=True)
         assert (hive.message(sent.number).state, hive.message(sent.number).attempt) == (MessageState.PENDING, 0)
         assert hive.outcomes() == [Outcome.INTERRUPTED]
+
+
+def test_what_a_tool_prints_does_not_make_tools_lost(home: Path) -> None:
+    def brain(request: Request) -> Reply:
+        if request.tool_results:
+            return say("it failed, and I know why")
+        return use("Bash", command="echo 'mcp__hyperhive__send failed: Connection closed'; exit 1", description="fail")
+
+    with swarm(home, brain) as hive:
+        sent = hive.send("ada", "work")
+        assert hive.ended(sent.number).state is MessageState.ACKNOWLEDGED
+        assert hive.outcomes() == [Outcome.OK]
+
+
+def test_a_conversation_that_cannot_be_made_shorter_says_so(home: Path) -> None:
+    def brain(request: Request) -> Reply:
+        return say("yes") if request.number == 1 else fail(400, "invalid_request_error", "no")
+
+    with swarm(home, brain) as hive:
+        hive.send("ada", "work")
+        hive.turn_ended(1)
+        number = wishes.compact(hive.hive, ADA, by=OPERATOR)
+        hive.until(lambda: operations.get(hive.hive, number).ended_at, "it is over")
+        assert operations.get(hive.hive, number).state is OperationState.FAILED
+        assert hive.outcomes()[-1] is Outcome.FAILED
+
+
+def test_a_model_that_was_never_there_is_told_once(home: Path) -> None:
+    with Swarm(home, lambda request: fail(404, "not_found_error", "model: gone-1"), linger_seconds=0) as hive:
+        hive.spawn("ada", model="gone-1")
+        sent = hive.send("ada", "work")
+        hive.turn_ended(1)
+        assert hive.message(sent.number).attempt == 0
+        (notice,) = [message for message in hive.inbox() if message.kind is MessageKind.NOTICE]
+        assert notice.body.startswith("not_ready: ")
+        assert "gone-1" in notice.body
 
 
 def _words(pid: str) -> list[str]:

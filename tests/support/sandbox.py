@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-KEPT = {"PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "CI", "VIRTUAL_ENV", "HYPERHIVE_NO_SKIP", "HYPERHIVE_TESTS_GUARD"}
+KEPT = {"PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "CI", "VIRTUAL_ENV", "HYPERHIVE_NO_SKIP", "HYPERHIVE_TESTS_GUARD", "ROUNDS",
+        "SEED"}  # fmt: skip
 KEPT_PREFIXES = ("PYTEST_", "PYTHON", "HYPOTHESIS_")
 
 # Events of the interpreter whose first arguments are paths (https://docs.python.org/3/library/audit_events.html).
