@@ -15,6 +15,8 @@ from hyperhive.core.model import AgentName, Network
 
 # Far more than any token has, in bytes.
 _TOKEN_MOST = 64 * 1024
+# What a program answers that Ctrl-C has ended.
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -34,7 +36,10 @@ def login(hive: Hive, name: AgentName, token: bool) -> None:
     else:
         room = box.prepare(hive, name)
         command = [*room.program, "auth", "login"]
-        if code := _reaching_the_api(hive, room, command):
+        code = _reaching_the_api(hive, room, command)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
             raise CommandFailed(command, code=code, output="", hint=f"hyperhive login {name}")
         if not folders.is_login_there(hive, name):
             raise Unavailable(f"{name} has no login yet", hint=f"hyperhive login {name}")

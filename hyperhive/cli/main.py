@@ -104,11 +104,24 @@ def hyperhive() -> None:
 
 def main() -> NoReturn:
     """The entry point."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A character that the terminal's encoding lacks becomes a question mark, not an error.
             stream.reconfigure(errors="replace")
     hyperhive.main()
+
+
+def _open_what_is_closed() -> None:
+    """Give a closed standard descriptor to nobody: else the next file that is opened, the database, would get its number."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest free number is taken.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, mode, closefd=False))
 
 
 def _explain(error: Exception) -> int:

@@ -43,7 +43,8 @@ def ps(hive: Hive, everything: bool, as_json: bool) -> None:
 def show(hive: Hive, name: AgentName, as_json: bool) -> None:
     """Show all about one agent."""
     agent = roster.get(hive, name)
-    config, _ = builds.config_of(hive, name, agent.deployed)
+    config, damage = builds.config_of(hive, name, agent.deployed)
+    agent = msgspec.structs.replace(agent, warnings=list(dict.fromkeys([*damage, *agent.warnings])))
     if as_json:
         render.json({**msgspec.to_builtins(agent, builtin_types=[]), "config": config})
         return

@@ -144,12 +144,13 @@ def parse(data: bytes) -> AgentConfig:
 def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
     """Read `agent.json`, with warnings about what was left out.
 
-    What is damaged means the defaults without extra servers, writing only to the operator: never a dead agent.
+    What is damaged means the defaults without extra servers and without a network, writing only to the operator: never
+    a dead agent, and never one that may do more than it was given.
     """
     try:
         config = parse(data)
     except HyperhiveError as error:
-        return AgentConfig(send_to=(OPERATOR,)), [f"its configuration is damaged and not used: {error}"]
+        return AgentConfig(send_to=(OPERATOR,), network=Network.NONE), [f"its configuration is damaged and not used: {error}"]
     if OWN_SERVER in config.mcp_servers:
         others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
         return msgspec.structs.replace(config, mcp_servers=others), [f"an MCP server may not be named {OWN_SERVER}: left out"]

@@ -45,8 +45,8 @@ def spawn(
     check(chosen, run=hive.run)
     check_user(user)
     if config is not None:
-        agent_config.check_model(config.model)
-        agent_config.encode(config)
+        # As it will be read: what the reader would refuse must not be written.
+        agent_config.parse(agent_config.encode(config))
     with operations.under_way(hive, name, Verb.START, by=by):
         was_there = hive.paths.agent(name).exists()
         row, is_new, number = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)

@@ -1,8 +1,10 @@
 """An agent's container made ready: where it lies, what it is given, how a command runs in it."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,6 +17,8 @@ from hyperhive.core.identity import identity
 from hyperhive.core.model import AgentName, Flavor, Network
 from hyperhive.core.roster import living
 from hyperhive.core.runtimes import Inside, Place, Runtime, runtime_named
+
+_TERM: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}")
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -40,7 +44,9 @@ class Box(msgspec.Struct, frozen=True):
 
     def run(self, command: Sequence[str]) -> int:
         """Run a command in the container on this terminal; gives back its exit code."""
-        return terminal.run_in_box(self.runtime, self.place, command, {**self.env, process.VISIT: self.mark})
+        # So that what draws on the operator's terminal knows what it can do.
+        term = {"TERM": os.environ["TERM"]} if _TERM.fullmatch(os.environ.get("TERM", "")) else {}
+        return terminal.run_in_box(self.runtime, self.place, command, {**term, **self.env, process.VISIT: self.mark})
 
 
 def prepare(hive: Hive, name: AgentName) -> Box:

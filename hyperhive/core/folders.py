@@ -216,7 +216,8 @@ def _check_mount(hive: Hive, name: AgentName, mount: Mount, others: tuple[Mount,
         raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place outside {_NOT_COVERED}")
     check_walkable(source, uid, gid)
     if not source.is_dir():
-        raise Unavailable(f"there is no folder {source}, which {name} mounts", hint=f"mkdir -p {source}")
+        hint = "mount the folder that it lies in" if source.exists() else f"mkdir -p {source}"
+        raise Unavailable(f"there is no folder {source}, which {name} mounts", hint=hint)
     needed = _READ | _WALK | (_WRITE if mount.is_writable else 0)
     if not may(source, uid, gid, needed):
         raise Denied(f"{name} may not {_deed(mount)} {source}", hint=_mount_hint(source, mount))

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core.agent_config import check_env
+from hyperhive.core import agents, roster
+from hyperhive.core.agent_config import AgentConfig, check_env, decode
 from hyperhive.core.config import read_settings
 from hyperhive.core.errors import Invalid
+from hyperhive.core.hive import open_hive
+from hyperhive.core.model import OPERATOR, AgentName, Network
 
 BY_THE_LOADER = (
     "LD_AUDIT",
@@ -35,3 +38,20 @@ def test_the_settings_are_checked_too(home: Path) -> None:
 
 def test_ordinary_variables_pass() -> None:
     check_env({"TZ": "UTC", "ANTHROPIC_BASE_URL": "http://127.0.0.1:1", "LANG": "C.UTF-8", "LC_ALL": "C"})
+
+
+def test_what_the_reader_would_refuse_is_not_spawned(home: Path) -> None:
+    # Else the agent would live with the fallback for a damaged configuration, and not with what was asked for.
+    hive = open_hive({"HYPERHIVE_HOME": str(home)})
+    with pytest.raises(Invalid, match="1X"):
+        agents.spawn(
+            hive, AgentName("ada"), config=AgentConfig(env={"1X": "1"}, network=Network.NONE), runtime="host", by=OPERATOR
+        )
+    assert not roster.listed(hive, everything=True)
+    hive.close()
+
+
+def test_a_damaged_configuration_opens_no_network() -> None:
+    config, warnings = decode(b"{")
+    assert config.network is Network.NONE
+    assert warnings
