@@ -109,7 +109,7 @@ def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
 )  # fmt: skip
 def test_what_is_damaged_means_the_least_and_a_warning(data: bytes) -> None:
     config, (warning,) = decode(data)
-    assert config == AgentConfig(send_to=(OPERATOR,))
+    assert config == AgentConfig(send_to=(OPERATOR,), network=Network.NONE)
     assert warning.startswith("its configuration is damaged and not used: ")
     with pytest.raises(Invalid):
         agent_config.parse(data)
