@@ -30,6 +30,10 @@ def show(event: Event, *, full: bool) -> None:
             _result(data, full)
         case EventKind.TURN:
             _turn(event, data)
+        case EventKind.BUILD:
+            screen.quote(_text(data, "line"), style="dim")
+        case EventKind.ASK:
+            screen.line(("? ", "yellow"), (screen.cut(_text(data, "text"), used=2), "yellow"))
         case EventKind.STATE:
             why = _text(data, "why")
             screen.line((screen.cut(f"· {_text(data, 'state')}" + (f": {why}" if why else "")), "dim"))

@@ -38,10 +38,16 @@ class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much an agent may use: `tasks` are processes and threads."""
+    """How much an agent may use: `memory` as 512M or 4G, `tasks` are processes and threads."""
 
+    memory: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,5}[MG]$")] = "4G"
     tasks: Annotated[int, msgspec.Meta(ge=1)] = 512
     turn_minutes: Annotated[float, msgspec.Meta(gt=0, le=10_080)] = 120.0
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes."""
+        return int(self.memory[:-1]) * {"M": 1024**2, "G": 1024**3}[self.memory[-1]]
 
 
 class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +83,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str] = {}
     limits: AgentLimits = AgentLimits()
     mounts: tuple[Mount, ...] = ()
+    build: tuple[str, ...] = ()
     mcp_servers: dict[str, McpServer] = {}
 
     def may_send_to(self, recipient: str) -> bool:

@@ -55,4 +55,36 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
         ),
     ),
     ("when a block began", ("ALTER TABLE agent ADD COLUMN blocked_since INTEGER",)),
+    (
+        "deciding",
+        (
+            "ALTER TABLE deployment ADD COLUMN occasion TEXT NOT NULL DEFAULT 'spawn'",
+            "ALTER TABLE deployment ADD COLUMN base TEXT",
+            "ALTER TABLE deployment ADD COLUMN approved_by TEXT",
+            "ALTER TABLE deployment ADD COLUMN error TEXT",
+            "CREATE INDEX deployment_open ON deployment (number) WHERE outcome IS NULL",
+            """CREATE TABLE approval (
+                number INTEGER PRIMARY KEY, kind TEXT NOT NULL, agent TEXT NOT NULL, asker TEXT NOT NULL, state TEXT NOT NULL,
+                reason TEXT NOT NULL, flavor TEXT, "commit" TEXT, tree TEXT, compared_with TEXT,
+                tool TEXT, input TEXT, epoch INTEGER, turn INTEGER, request TEXT,
+                note TEXT, decided_by TEXT, asked_at INTEGER NOT NULL, deadline INTEGER, decided_at INTEGER
+            ) STRICT""",
+            "CREATE INDEX approval_pending ON approval (number) WHERE state = 'pending'",
+            "CREATE INDEX approval_agent ON approval (agent, number)",
+            """CREATE TABLE question (
+                number INTEGER PRIMARY KEY, asker TEXT NOT NULL, text TEXT NOT NULL,
+                choices TEXT NOT NULL, choices_only INTEGER NOT NULL, fallback TEXT,
+                outcome TEXT, answer TEXT, resolved_by TEXT,
+                asked_at INTEGER NOT NULL, deadline INTEGER, resolved_at INTEGER
+            ) STRICT""",
+            "CREATE INDEX question_open ON question (number) WHERE outcome IS NULL",
+            "CREATE INDEX question_asker ON question (asker, number)",
+            """CREATE TABLE entry (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, occasion TEXT NOT NULL, deployment INTEGER,
+                "commit" TEXT, base TEXT, "by" TEXT NOT NULL,
+                subject TEXT NOT NULL, at INTEGER NOT NULL, published INTEGER NOT NULL
+            ) STRICT""",
+            "CREATE INDEX entry_open ON entry (number) WHERE published = 0",
+        ),
+    ),
 )

@@ -123,6 +123,10 @@ class Verb(StrEnum):
     KILL = "kill"
     DESTROY = "destroy"
     PURGE = "purge"
+    PROPOSE = "propose"
+    DEPLOY = "deploy"
+    UPDATE = "update"
+    PUBLISH = "publish"
     CANCEL = "cancel"
     COMPACT = "compact"
     LEAVE = "leave"
@@ -135,9 +139,13 @@ class Verb(StrEnum):
     @property
     def under_way(self) -> str:
         """What the agent is said to be doing meanwhile."""
-        return {Verb.STOP: "stopping", Verb.LEAVE: "restarting", Verb.CANCEL: "cancelling", Verb.COMPACT: "compacting"}.get(
-            self, f"{self.value.removesuffix('e')}ing" if self.value.endswith("e") else f"{self.value}ing"
-        )
+        return {
+            Verb.STOP: "stopping",
+            Verb.LEAVE: "restarting",
+            Verb.CANCEL: "cancelling",
+            Verb.COMPACT: "compacting",
+            Verb.UPDATE: "rebuilding",
+        }.get(self, f"{self.value.removesuffix('e')}ing" if self.value.endswith("e") else f"{self.value}ing")
 
 
 class OperationState(StrEnum):
@@ -150,6 +158,52 @@ class OperationState(StrEnum):
     EXPIRED = "expired"
 
 
+class ApprovalKind(StrEnum):
+    """What an agent asks the operator to allow."""
+
+    SPAWN = "spawn"
+    CONFIG = "config"
+    TOOL = "tool"
+
+
+class ApprovalState(StrEnum):
+    """How far the operator's decision is."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class QuestionOutcome(StrEnum):
+    """How a question to the operator ended."""
+
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DEFAULTED = "defaulted"
+
+
+class DeploymentOutcome(StrEnum):
+    """How a deployment ended."""
+
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+
+
+class Occasion(StrEnum):
+    """Why something was deployed, or an agent taken away."""
+
+    SPAWN = "spawn"
+    DEPLOY = "deploy"
+    ROLLBACK = "rollback"
+    UPDATE = "update"
+    DESTROY = "destroy"
+    PURGE = "purge"
+
+
 class EventKind(StrEnum):
     """What an event in an agent's history tells."""
 
@@ -160,6 +214,8 @@ class EventKind(StrEnum):
     TURN = "turn"
     STATE = "state"
     NOTE = "note"
+    BUILD = "build"
+    ASK = "ask"
 
 
 class Turn(msgspec.Struct, frozen=True):

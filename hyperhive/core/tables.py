@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from peewee import BooleanField, DatabaseProxy, Field, FloatField, IntegerField, Model, ModelSelect, TextField
 
-from hyperhive.core.model import Activity, Blocked, Flavor, MessageKind, MessageState, OperationState, Outcome, Verb, Wanted
+from hyperhive.core.model import (
+    Activity,
+    ApprovalKind,
+    ApprovalState,
+    Blocked,
+    DeploymentOutcome,
+    Flavor,
+    MessageKind,
+    MessageState,
+    Occasion,
+    OperationState,
+    Outcome,
+    QuestionOutcome,
+    Verb,
+    Wanted,
+)
 from hyperhive.core.overrides import override
 
 W = TypeVar("W")
@@ -204,15 +219,85 @@ class OperationRow(Row):
 
 
 class DeploymentRow(Row):
-    """One configuration that an agent was given."""
+    """One configuration that an agent was given, or was to be given; without an outcome it is under way, or its process died."""
 
     number = IntegerField(primary_key=True)
     agent = Text()
+    occasion: WordField[Occasion] = WordField(Occasion, default=Occasion.SPAWN)
     approval = IntegerField(null=True)
     commit = Text(null=True)
-    outcome = Text(null=True)
+    base = Text(null=True)
+    approved_by = Text(null=True)
+    outcome: WordField[DeploymentOutcome | None] = WordField(DeploymentOutcome, null=True)
+    error = Text(null=True)
     started_at: InstantField[datetime] = InstantField()
     ended_at: InstantField[datetime | None] = InstantField(null=True)
 
     class Meta:
         table_name = "deployment"
+
+
+class ApprovalRow(Row):
+    """Something that the operator is asked to allow."""
+
+    number = IntegerField(primary_key=True)
+    kind: WordField[ApprovalKind] = WordField(ApprovalKind)
+    agent = Text()
+    asker = Text()
+    state: WordField[ApprovalState] = WordField(ApprovalState)
+    reason = Text(default="")
+    flavor: WordField[Flavor | None] = WordField(Flavor, null=True)
+    commit = Text(null=True)
+    tree = Text(null=True)
+    compared_with = Text(null=True)
+    tool = Text(null=True)
+    input = Text(null=True)
+    epoch = IntegerField(null=True)
+    turn = IntegerField(null=True)
+    request = Text(null=True)
+    note = Text(null=True)
+    decided_by = Text(null=True)
+    asked_at: InstantField[datetime] = InstantField()
+    deadline: InstantField[datetime | None] = InstantField(null=True)
+    decided_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "approval"
+
+
+class QuestionRow(Row):
+    """A question of an agent to the operator; without an outcome it is open."""
+
+    number = IntegerField(primary_key=True)
+    asker = Text()
+    text = Text()
+    choices = Text(default="[]")
+    choices_only = BooleanField(default=False)
+    fallback = Text(null=True)
+    outcome: WordField[QuestionOutcome | None] = WordField(QuestionOutcome, null=True)
+    answer = Text(null=True)
+    resolved_by = Text(null=True)
+    asked_at: InstantField[datetime] = InstantField()
+    deadline: InstantField[datetime | None] = InstantField(null=True)
+    resolved_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "question"
+
+
+class EntryRow(Row):
+    """A change of the swarm that is to stand in the deploy log, in the order of its number."""
+
+    number = IntegerField(primary_key=True)
+    agent = Text()
+    occasion: WordField[Occasion] = WordField(Occasion)
+    deployment = IntegerField(null=True)
+    commit = Text(null=True)
+    base = Text(null=True)
+    by = Text()
+    subject = Text(default="")
+    at: InstantField[datetime] = InstantField()
+    published = BooleanField(default=False)
+
+    class Meta:
+        table_name = "entry"

@@ -111,6 +111,10 @@ class Screen:
             case EventKind.TURN:
                 error = f": {data['error']}" if data.get("error") else ""
                 yield Text(clean(f"turn {data.get('turn')} ended {data.get('outcome')}{error}"), "dim"), False
+            case EventKind.BUILD:
+                yield Text(clean(str(data.get("line"))), "dim"), True
+            case EventKind.ASK:
+                yield Text(clean(str(data.get("text"))), "yellow"), False
             case EventKind.NOTE:
                 yield Text(clean(str(data.get("text"))), "yellow"), False
             case EventKind.STATE:

