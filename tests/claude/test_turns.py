@@ -76,7 +76,7 @@ def test_a_prompt_that_comes_while_a_tool_runs_joins_the_turn(home: Path) -> Non
         result = claude.result()
         assert result["user_message_uuids"] == [first, second]
         # The CLI may put words of its own around it, when it comes with a tool's result.
-            assert "be quick" in result["result"]
+        assert "be quick" in result["result"]
         assert _states(claude, second) == ["queued", "started", "completed", "result"]
 
 
