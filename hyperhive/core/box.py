@@ -10,7 +10,7 @@ import msgspec
 
 from hyperhive.core import api_gate, claude, folders, login, process, programs, terminal
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.builds import config_of, write_whole
+from hyperhive.core.builds import config_of, made_in, write_whole
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import identity
@@ -58,7 +58,7 @@ def prepare(hive: Hive, name: AgentName) -> Box:
     uid, gid = identity(row.uid, row.user)
     folders.prepare(hive, name, uid=uid, gid=gid)
     program = programs.reachable(hive, programs.find_claude(hive.settings), uid, gid)
-    place = folders.place(hive, name, uid=uid, gid=gid, program=program, config=config)
+    place = folders.place(hive, name, uid=uid, gid=gid, program=program, config=config, build=made_in(hive, name, row.deployed))
     inside = runtime.inside(place)
     if inside.program is None:
         raise Unavailable("the agent CLI is not there", hint="pip install 'hyperhive[claude]'")

@@ -39,6 +39,14 @@ def config_of(hive: Hive, name: AgentName, number: int | None) -> tuple[AgentCon
     return agent_config.decode(data)
 
 
+def made_in(hive: Hive, name: AgentName, number: int | None) -> Path | None:
+    """What the agent sees at /opt/agent: what its deployment was built into, else its files; None for what has no files."""
+    if number is None:
+        return None
+    folder = hive.paths.build(name, number)
+    return next((found for found in (folder / "out", folder / "tree") if found.is_dir()), None)
+
+
 def kept_config(hive: Hive, name: AgentName, number: int) -> AgentConfig:
     """The configuration of a deployment, which a new one is to take over. Raises `Conflict` when it cannot be read."""
     try:

@@ -6,14 +6,14 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from hyperhive.core import folders, process, programs, runtimes
+from hyperhive.core import bases, folders, process, programs, runtimes
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
@@ -153,16 +153,8 @@ def _container(hive: Hive) -> Finding:
 
 def _claude(hive: Hive) -> Finding:
     found = programs.find_claude(hive.settings)
-    with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as folder:
-        # A folder of its own, for it writes into its home even when it is asked for its version alone.
-        env: Mapping[str, str] = {
-            "HOME": folder,
-            "CLAUDE_CONFIG_DIR": folder,
-            "TMPDIR": folder,
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        }
-        version = hive.run([str(found), *programs.arguments(hive.settings), "--version"], env=env, timeout=30.0).text()
-    return Finding("claude", Level.OK, f"{version.splitlines()[0] if version else 'without a version'} at {found}")
+    version = bases.ask_version(hive, found)
+    return Finding("claude", Level.OK, f"{version} at {found}")
 
 
 def _relay() -> Finding:

@@ -52,17 +52,20 @@ class EventLog:
     """Where a harness writes its agent's events.
 
     When the agent's store cannot be opened or written, they go to a store in a temporary folder of the harness, so that
-    the turn goes on and can still be watched; `keeps` then says that nothing is kept.
+    the turn goes on and can still be watched; `keeps` then says that nothing is kept. One that writes `beside` the
+    harness leaves such things to it, and is silent instead.
     """
 
-    def __init__(self, paths: Paths, name: AgentName) -> None:
+    def __init__(self, paths: Paths, name: AgentName, *, beside: bool = False) -> None:
         self._paths = paths
         self._name = name
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._since_sweep = SWEEP
         self._database: APSWDatabase | None = None
         self.keeps = True
-        self._forget_earlier()
+        self._beside = beside
+        if not beside:
+            self._forget_earlier()
         try:
             self._database = _open(paths.agent_events(name))
         except _FAULTS:
@@ -118,6 +121,8 @@ class EventLog:
         if self._database is not None:
             self._database.close()
             self._database = None
+        if self._beside:
+            return
         try:
             self._temporary = tempfile.TemporaryDirectory(prefix=_TEMPORARY)
             file = Path(self._temporary.name) / "events.sqlite"

@@ -18,7 +18,7 @@ from hyperhive.core.runtimes import Place
 # The agent's own; everything else of it is the host's.
 OWN: Final = ("state", "workspace", "claude", "tmp")
 _READ, _WRITE, _WALK = 4, 2, 1
-_NOT_COVERED: Final = "/opt/hyperhive"
+_NOT_COVERED: Final = ("/opt/hyperhive", "/opt/agent", "/opt/source")
 _TOKEN_MOST: Final = 64 * 1024
 
 
@@ -37,7 +37,7 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
         check_walkable(home / "state", uid, group)
         with beneath.opened(home) as fd:
             for folder_name in OWN:
-                _give(fd, folder_name, uid, group, home)
+                give(fd, folder_name, uid, group, home)
         if group is not None:
             os.chown(run, -1, group)
             run.chmod(0o750)
@@ -59,9 +59,16 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
 
 
 def place(
-    hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = None, program: Path | None, config: AgentConfig
+    hive: Hive,
+    name: AgentName,
+    *,
+    uid: int | None,
+    gid: int | None = None,
+    program: Path | None,
+    config: AgentConfig,
+    build: Path | None = None,
 ) -> Place:
-    """Where the agent lives, with what its configuration mounts. `prepare` has made it.
+    """Where the agent lives, with what its configuration mounts and its deployment built. `prepare` has made it.
 
     Raises `Invalid`, `Denied`, `Unavailable` for a mount that cannot be given.
     """
@@ -82,6 +89,7 @@ def place(
         network=config.network,
         mounts=config.mounts,
         tasks=config.limits.tasks,
+        build=build,
     )
 
 
@@ -149,8 +157,8 @@ def may(path: Path, uid: int | None, gid: int | None, rights: int) -> bool:
     return granted & rights == rights
 
 
-def _give(parent: int, name: str, uid: int | None, gid: int | None, home: Path) -> None:
-    """Make a folder that is the agent's own from the moment that it has its name."""
+def give(parent: int, name: str, uid: int | None, gid: int | None, home: Path) -> None:
+    """Make a folder in `home`, open as `parent`, that is the agent's own from the moment that it has its name."""
     owner = os.geteuid() if uid is None else uid
     try:
         known = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -212,8 +220,9 @@ def _check_mount(hive: Hive, name: AgentName, mount: Mount, others: tuple[Mount,
         # The agent could put a link in its way between two starts, and get what the link points to.
         if other.is_writable and Path(other.source) in source.parents:
             raise Invalid(f"{source} lies in {other.source}, which {name} may change", hint="mount only the upper one")
-    if mount.target.rstrip("/") == _NOT_COVERED or mount.target.startswith(f"{_NOT_COVERED}/"):
-        raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place outside {_NOT_COVERED}")
+    for covered in _NOT_COVERED:
+        if f"{mount.target.rstrip('/')}/".startswith(f"{covered}/"):
+            raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place outside {covered}")
     check_walkable(source, uid, gid)
     if not source.is_dir():
         hint = "mount the folder that it lies in" if source.exists() else f"mkdir -p {source}"

@@ -59,7 +59,7 @@ def make_folders(paths: Paths) -> None:
         paths.agents: walked,
         paths.programs: 0o755,
         paths.log: 0o700,
-        paths.state / "builds": 0o700,
+        paths.state / "builds": walked,
         paths.locks: 0o700,
         paths.wake: 0o700,
     }

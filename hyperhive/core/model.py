@@ -259,14 +259,16 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A change of an agent that is waited for, under way, or over."""
+    """A change of an agent that is waited for, under way, or over; `result` is what it brought, where it brings something."""
 
     number: int
     agent: str
     verb: Verb
+    argument: str | None
     asked_by: str
     state: OperationState
     error: str | None
+    result: str | None
     asked_at: datetime
     ended_at: datetime | None
 

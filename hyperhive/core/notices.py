@@ -34,10 +34,19 @@ def notify(hive: Hive, recipients: Iterable[str], body: str) -> list[AgentName]:
 
 def watchers(about: str) -> list[str]:
     """Who hears of what happens to an agent: the managers; for a manager, and where there is none, the operator. In a read."""
-    managers = [
-        row.name for row in AgentRow.select().where(AgentRow.flavor == Flavor.MANAGER, AgentRow.wanted != Wanted.DESTROYED)
-    ]
-    return [OPERATOR] if about in managers or not managers else managers
+    found = managers()
+    return [OPERATOR] if about in found or not found else found
+
+
+def living(names: Iterable[str]) -> list[str]:
+    """Those of these agents that are there to read a notice. In a read or write."""
+    there = {row.name for row in AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)}
+    return [name for name in names if name in there]
+
+
+def managers() -> list[str]:
+    """The managers that are there. In a read or write."""
+    return [row.name for row in AgentRow.select().where(AgentRow.flavor == Flavor.MANAGER, AgentRow.wanted != Wanted.DESTROYED)]
 
 
 def tell_dead(hive: Hive, row: MessageRow, *, reason: str, attempts: int) -> list[AgentName]:
@@ -52,7 +61,6 @@ def tell_dead(hive: Hive, row: MessageRow, *, reason: str, attempts: int) -> lis
         f"{DEAD}message {row.number} from {row.sender} to {row.recipient} was given up after {attempts} attempts.\n"
         f"Why: {reason[:500]}\nIt began: {start}"
     )
-    living = {agent.name for agent in AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)}
     # Whoever failed to read the message would fail to read this notice too, unless it is told as a manager.
-    hear = [row.sender] if row.sender in living and row.sender != row.recipient else []
+    hear = living([row.sender]) if row.sender != row.recipient else []
     return notify(hive, [*hear, *(who for who in watchers(row.recipient) if who != row.recipient), OPERATOR], body)

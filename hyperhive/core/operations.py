@@ -6,56 +6,67 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
+from hyperhive.core import doorbell
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, is_held
-from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb
+from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb, parse_name
 from hyperhive.core.tables import OperationRow
 
 # Nobody took it for so long: it will not happen any more.
 PENDING_MOST: Final = timedelta(minutes=10)
 # What needs the agent's harness gone while it runs.
 NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Verb.PURGE)
+FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 # What is asked of the harness that lives now, and of no later one.
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
+# So many operations of one asker may wait at a time.
+WAITING_MOST: Final = 20
 # How long a process that was ended may take to give its lock back, in seconds.
 TAKE_MOST: Final = 2.0
 
 
-@contextmanager
-def under_way(hive: Hive, name: AgentName, verb: Verb, *, by: str, urgent: bool = False) -> Iterator[None]:
-    """Hold an agent while something is done to it, and let everybody see what and since when.
+class Busy(Conflict):
+    """Something else is being done to the agent."""
 
-    What is `urgent` ends one that only waits for a turn's end, a stop or a restart. Raises `Conflict` when something else
-    is being done to it. The lock ends with the process, so nothing stays under
-    way for ever.
+
+@contextmanager
+def under_way(
+    hive: Hive, name: AgentName, verb: Verb, *, by: str, urgent: bool = False, number: int | None = None
+) -> Iterator[int]:
+    """Hold an agent while something is done to it, and let everybody see what and since when. Gives the operation's number.
+
+    `number` is the row that asked for it, where one did. What is `urgent` ends one that only waits for a turn's end, a
+    stop or a restart. Raises `Busy` when something else is being done to the agent, which leaves that row waiting, and
+    `Conflict` when the row does not wait any more. The lock ends with the process, so nothing stays under way for ever.
     """
     with Lock(hive.paths.operation_lock(name)) as lock:
         if not lock.take() and not (urgent and _ended_waiting(hive, name, lock)):
             busy = running(hive).get(name)
             what = f"{name} is {busy.what} since {busy.since:%H:%M:%S} UTC" if busy else f"something is being done to {name}"
-            raise Conflict(what, hint=f"wait for it; `hyperhive show {name}`")
+            raise Busy(what, hint=f"wait for it; `hyperhive show {name}`")
         now = hive.now()
         with hive.db.write():
-            # Whoever wrote these rows died: it held the lock that this process holds now.
-            OperationRow.update(state=OperationState.FAILED, error="its process died", ended_at=now).where(
-                OperationRow.agent == name,
-                OperationRow.state == OperationState.RUNNING,
-                OperationRow.verb.not_in([one for one in Verb if one.is_for_harness]),
-            ).execute()
-            number = next_number()
-            OperationRow.insert(
-                number=number, agent=name, verb=verb, asked_by=by, state=OperationState.RUNNING, asked_at=now, started_at=now
-            ).execute()
+            _bury(hive, name)
+            if number is None:
+                number = next_number()
+                OperationRow.insert(
+                    number=number, agent=name, verb=verb, asked_by=by, state=OperationState.RUNNING, asked_at=now, started_at=now
+                ).execute()
+            else:
+                _begin(hive, number)
         try:
-            yield
+            yield number
         except BaseException as error:
             # What went wrong is told by the error itself; a row that stays behind is dead as soon as the lock is free.
             with suppress(HyperhiveError):
                 finish(hive, number, error=str(error) or type(error).__name__)
             raise
         finish(hive, number)
+    if _waits(hive, name):
+        # What waited for this one.
+        doorbell.ring_hive(hive.paths)
 
 
 def _ended_waiting(hive: Hive, name: AgentName, lock: Lock) -> bool:
@@ -73,15 +84,26 @@ def _ended_waiting(hive: Hive, name: AgentName, lock: Lock) -> bool:
 
 
 def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | None = None) -> int:
-    """Ask an agent's harness for something, within a write. Gives back the operation's number.
+    """Ask for something to be done to an agent: of its harness, or of `operate`. Within a write. Gives back the number.
 
-    The same wish that waits already is not asked twice.
+    The same that waits already is not asked twice. Ring for it after the commit. Raises `Conflict` for one who has asked
+    for too much already.
     """
     same = OperationRow.get_or_none(
         OperationRow.agent == name,
         OperationRow.verb == verb,
         OperationRow.state == OperationState.PENDING,
+        # A harness is told its newest wish; what `operate` does is another thing with another argument.
+        True
+        if verb.is_for_harness
+        else OperationRow.argument.is_null()
+        if argument is None
+        else OperationRow.argument == argument,
     )
+    if same is None and not verb.is_for_harness:
+        waiting = OperationRow.select().where(OperationRow.asked_by == by, OperationRow.state == OperationState.PENDING).count()
+        if waiting >= WAITING_MOST:
+            raise Conflict(f"{waiting} operations that {by} asked for wait already", hint="`hyperhive operations`")
     if same is not None:
         OperationRow.update(argument=argument, asked_at=hive.now()).where(OperationRow.number == same.number).execute()
         return int(same.number)
@@ -125,6 +147,73 @@ def finish(hive: Hive, number: int, *, error: str | None = None) -> None:
         OperationRow.update(state=state, error=error and error[:2000], ended_at=hive.now()).where(
             OperationRow.number == number, OperationRow.state == OperationState.RUNNING
         ).execute()
+        # A purge takes its own row along.
+        row = OperationRow.get_or_none(OperationRow.number == number)
+    if row is not None:
+        ring_asker(hive, row.asked_by)
+
+
+def refuse(hive: Hive, number: int, *, error: str) -> None:
+    """An operation that waits cannot even begin."""
+    with hive.db.write():
+        OperationRow.update(state=OperationState.FAILED, error=error[:2000], ended_at=hive.now()).where(
+            OperationRow.number == number, OperationRow.state == OperationState.PENDING
+        ).execute()
+        asked_by = OperationRow.get(OperationRow.number == number).asked_by
+    ring_asker(hive, asked_by)
+
+
+def ring_asker(hive: Hive, asked_by: str) -> None:
+    """Wake the call of an agent that waits for the end of what it asked for."""
+    with suppress(HyperhiveError):
+        doorbell.ring(hive.paths, parse_name(asked_by))
+
+
+def remember(number: int, result: str) -> None:
+    """Write down what an operation has brought. Within a write."""
+    OperationRow.update(result=result).where(OperationRow.number == number).execute()
+
+
+def expire(hive: Hive) -> list[Operation]:
+    """End what has waited for too long to be taken. Within a write. Gives back what was ended."""
+    now = hive.now()
+    old = (
+        (OperationRow.state == OperationState.PENDING)
+        & (OperationRow.asked_at < now - PENDING_MOST)
+        & OperationRow.verb.not_in(FOR_HARNESS)
+    )
+    ended = [operation_from(row) for row in OperationRow.select().where(old)]
+    if ended:
+        OperationRow.update(state=OperationState.EXPIRED, error="nobody took it in time", ended_at=now).where(
+            OperationRow.number.in_([one.number for one in ended])
+        ).execute()
+    return ended
+
+
+def ready(hive: Hive) -> list[Operation]:
+    """What waits for somebody to do it and can be done now: for each agent its oldest, where nothing else is done to it."""
+    with hive.db.read():
+        waiting = list(
+            OperationRow.select()
+            .where(OperationRow.state == OperationState.PENDING, OperationRow.verb.not_in(FOR_HARNESS))
+            .order_by(OperationRow.number)
+        )
+    first = {row.agent: row for row in reversed(waiting)}
+    return [
+        operation_from(row)
+        for row in sorted(first.values(), key=lambda row: row.number)
+        if not is_held(hive.paths.operation_lock(AgentName(row.agent)))
+    ]
+
+
+def listed(hive: Hive, *, everything: bool = False, limit: int = 50) -> list[Operation]:
+    """What waits or is under way, oldest first; with `everything` also the newest that are over."""
+    with hive.db.read():
+        query = OperationRow.select()
+        if not everything:
+            query = query.where(OperationRow.state.in_((OperationState.PENDING, OperationState.RUNNING)))
+        rows = list(query.order_by(OperationRow.number.desc()).limit(limit))[::-1]
+    return [operation_from(row) for row in rows]
 
 
 def drop(hive: Hive, name: AgentName, *, reason: str) -> None:
@@ -132,7 +221,7 @@ def drop(hive: Hive, name: AgentName, *, reason: str) -> None:
     OperationRow.update(state=OperationState.EXPIRED, error=reason, ended_at=hive.now()).where(
         OperationRow.agent == name,
         OperationRow.state.in_((OperationState.PENDING, OperationState.RUNNING)),
-        OperationRow.verb.in_([verb for verb in Verb if verb.is_for_harness]),
+        OperationRow.verb.in_(FOR_HARNESS),
     ).execute()
 
 
@@ -140,7 +229,7 @@ def drop_of_earlier(hive: Hive, name: AgentName) -> None:
     """End what was asked of an agent's earlier harness. Within a write, by the one who holds the agent."""
     OperationRow.update(state=OperationState.FAILED, error="its harness ended before", ended_at=hive.now()).where(
         OperationRow.agent == name,
-        (OperationRow.state == OperationState.RUNNING) & OperationRow.verb.in_([verb for verb in Verb if verb.is_for_harness])
+        (OperationRow.state == OperationState.RUNNING) & OperationRow.verb.in_(FOR_HARNESS)
         | (OperationRow.state == OperationState.PENDING) & OperationRow.verb.in_(OF_THIS_HARNESS),
     ).execute()
 
@@ -150,14 +239,21 @@ def get(hive: Hive, number: int) -> Operation:
     with hive.db.read():
         row = OperationRow.get_or_none(OperationRow.number == number)
     if row is None:
-        raise NotFound(f"there is no operation {number}")
+        raise NotFound(f"there is no operation {number}", hint="`hyperhive operations --all`")
+    return operation_from(row)
+
+
+def operation_from(row: OperationRow) -> Operation:
+    """The value of a row."""
     return Operation(
         number=row.number,
         agent=row.agent,
         verb=row.verb,
+        argument=row.argument,
         asked_by=row.asked_by,
         state=row.state,
         error=row.error,
+        result=row.result,
         asked_at=row.asked_at,
         ended_at=row.ended_at,
     )
@@ -173,6 +269,35 @@ def running(hive: Hive) -> dict[str, UnderWay]:
 def without_harness(hive: Hive) -> set[str]:
     """The agents to which something is being done that needs their harness gone."""
     return {row.agent for row in _living(hive) if row.verb in NEEDS_NO_HARNESS}
+
+
+def _begin(hive: Hive, number: int) -> None:
+    changed = (
+        OperationRow.update(state=OperationState.RUNNING, started_at=hive.now())
+        .where(OperationRow.number == number, OperationRow.state == OperationState.PENDING)
+        .execute()
+    )
+    if not changed:
+        row = OperationRow.get_or_none(OperationRow.number == number)
+        raise Conflict(f"operation {number} is {row.state if row else 'gone'}", hint="`hyperhive operations --all`")
+
+
+def _bury(hive: Hive, name: AgentName) -> None:
+    """Whoever wrote these rows died: it held the lock that this process holds now. Within a write."""
+    OperationRow.update(state=OperationState.FAILED, error="its process died", ended_at=hive.now()).where(
+        OperationRow.agent == name, OperationRow.state == OperationState.RUNNING, OperationRow.verb.not_in(FOR_HARNESS)
+    ).execute()
+
+
+def _waits(hive: Hive, name: AgentName) -> bool:
+    with hive.db.read():
+        return (
+            OperationRow.select()
+            .where(
+                OperationRow.agent == name, OperationRow.state == OperationState.PENDING, OperationRow.verb.not_in(FOR_HARNESS)
+            )
+            .exists()
+        )
 
 
 def _living(hive: Hive) -> list[OperationRow]:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, TypeAlias
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TAIL: Final = 8192
 # Their values in `subprocess`, which takes longer to import than a command that only reads takes to run.
 PIPE: Final = -1
+STDOUT: Final = -2
 DEVNULL: Final = -3
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Marks every process of an agent's CLI with the agent's folder, so that one that outlived its harness is found.
@@ -108,6 +109,51 @@ def start(
         raise Unavailable(f"the program {argv[0]} is not here ({error.filename})", hint="hyperhive doctor") from None
     except OSError as error:
         raise Unavailable(f"the program {argv[0]} cannot be started: {error.strerror}", hint="hyperhive doctor") from None
+
+
+def lines(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float, tick: float = 10.0, line_most: int = 64 * 1024
+) -> Iterator[bytes | None]:
+    """Run a program and give each line that it prints, on either stream, as it comes; None after each `tick` of silence.
+
+    A line longer than `line_most` bytes is cut. Whoever stops reading ends the program. Raises `Expired` after `timeout`
+    seconds, `CommandFailed` when it failed.
+    """
+    import select
+    import shlex
+
+    child = start(argv, env=env, stderr=STDOUT)
+    assert child.stdout is not None
+    fd = child.stdout.fileno()
+    deadline = time.monotonic() + timeout
+    rest = b""
+    tail = b""
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Expired(f"{argv[0]} took longer than {timeout:g} seconds", hint=f"to see why: {shlex.join(argv)}")
+            if not select.select([fd], [], [], min(tick, left))[0]:
+                yield None
+                continue
+            data = os.read(fd, 64 * 1024)
+            tail = (tail + data)[-TAIL:]
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                yield line[:line_most]
+            if not data:
+                break
+            if len(rest) > line_most:
+                # What follows of it is a line of its own: nothing that was printed is kept back for ever.
+                yield rest[:line_most]
+                rest = b""
+        if rest:
+            yield rest
+        code = child.wait(max(0.0, deadline - time.monotonic()) + 1.0)
+    finally:
+        end_group(child)
+    if code != 0:
+        raise CommandFailed(argv, code=code, output=tail.decode("utf-8", "replace"))
 
 
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:

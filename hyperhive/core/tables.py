@@ -210,6 +210,7 @@ class OperationRow(Row):
     asked_by = Text()
     state: WordField[OperationState] = WordField(OperationState)
     error = Text(null=True)
+    result = Text(null=True)
     asked_at: InstantField[datetime] = InstantField()
     started_at: InstantField[datetime | None] = InstantField(null=True)
     ended_at: InstantField[datetime | None] = InstantField(null=True)

@@ -15,8 +15,8 @@ from hyperhive.core.model import AgentName, Network
 class Place(msgspec.Struct, frozen=True):
     """Where an agent lives on the host: its folders, its user, what else its container holds.
 
-    `uid` and `gid` are None for this process' own user; `program` is the agent CLI; `tasks` limits processes and
-    threads together.
+    `uid` and `gid` are None for this process' own user; `program` is the agent CLI; `build` is what its deployment was
+    built into, which is writable while it is being built, from `source`; `tasks` limits processes and threads together.
     """
 
     name: AgentName
@@ -31,6 +31,8 @@ class Place(msgspec.Struct, frozen=True):
     network: Network
     mounts: tuple[Mount, ...]
     tasks: int
+    build: Path | None = None
+    source: Path | None = None
 
 
 class Inside(msgspec.Struct, frozen=True):

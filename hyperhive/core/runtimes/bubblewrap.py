@@ -13,6 +13,8 @@ from hyperhive.core.runtimes.enter import can_scope
 
 RUN: Final = "/run/hyperhive"
 PROGRAM: Final = "/opt/hyperhive/claude"
+BUILD: Final = "/opt/agent"
+SOURCE: Final = "/opt/source"
 USER: Final = "1000"
 # Scratch space lives in memory: an agent that fills it must not fill the machine's.
 SCRATCH_BYTES: Final = str(2 * 1024**3)
@@ -100,6 +102,7 @@ class Bubblewrap:
             # The directory, not the socket: a socket that is made anew is another inode.
             "--ro-bind", str(place.run), RUN,
             *(("--ro-bind", str(place.program), PROGRAM) if place.program else ()),
+            *_build(place),
             *_mounts(place),
             # Last, when every place to mount on is made: the folders above them are memory of the host's.
             "--remount-ro", "/",
@@ -162,6 +165,13 @@ def _as_user(uid: int | None, gid: int | None) -> tuple[str, ...]:
         return ()
     user, group = str(uid), str(uid if gid is None else gid)
     return ("setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--no-new-privs", "--")
+
+
+def _build(place: Place) -> Iterator[str]:
+    if place.build is not None:
+        yield from ("--ro-bind" if place.source is None else "--bind", str(place.build), BUILD)
+    if place.source is not None:
+        yield from ("--ro-bind", str(place.source), SOURCE)
 
 
 def _mounts(place: Place) -> Iterator[str]:

@@ -1,0 +1,113 @@
+"""Deployments: which commits an agent was given, or is to be given, one row each."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from hyperhive.core import doorbell, notices, operations
+from hyperhive.core.db import next_number
+from hyperhive.core.errors import NotFound
+from hyperhive.core.hive import Hive
+from hyperhive.core.messages import NUMBER_MOST, no_such_agent
+from hyperhive.core.model import AgentName, DeploymentOutcome, Occasion, Verb
+from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow
+
+ERROR_MOST: Final = 4000
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """One configuration that an agent was given, or was to be given. Without an outcome it waits or is under way."""
+
+    number: int
+    agent: str
+    occasion: Occasion
+    approval: int | None
+    commit: str | None
+    base: str | None
+    approved_by: str | None
+    outcome: DeploymentOutcome | None
+    error: str | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def queue(
+    hive: Hive,
+    name: AgentName,
+    *,
+    number: int | None = None,
+    occasion: Occasion,
+    commit: str,
+    approval: int | None,
+    by: str,
+) -> int:
+    """Write down that a commit is to be deployed. Within a write. Gives back the operation that does it.
+
+    `number` is the approval's, which is the deployment's too; None takes the next. Ring the hive, or run the operation.
+    """
+    number = next_number() if number is None else number
+    DeploymentRow.insert(
+        number=number, agent=name, occasion=occasion, approval=approval, commit=commit, approved_by=by, started_at=hive.now()
+    ).execute()
+    verb = Verb.UPDATE if occasion is Occasion.UPDATE else Verb.DEPLOY
+    return operations.ask(hive, name, verb, by=by, argument=str(number))
+
+
+def fail(hive: Hive, number: int, *, why: str, end: str = "") -> None:
+    """A deployment has failed: nothing else has changed, and its proposer is told why, with the `end` of its build."""
+    with hive.db.write():
+        changed = (
+            DeploymentRow.update(outcome=DeploymentOutcome.FAILED, error=why[:ERROR_MOST], ended_at=hive.now())
+            .where(DeploymentRow.number == number, DeploymentRow.outcome.is_null())
+            .execute()
+        )
+        told = tell_failed(hive, DeploymentRow.get(DeploymentRow.number == number), why, end) if changed else []
+    for who in told:
+        doorbell.ring(hive.paths, who)
+
+
+def tell_failed(hive: Hive, row: DeploymentRow, why: str, end: str = "") -> list[AgentName]:
+    """Tell who proposed a deployment, or else the managers, that it failed. Within a write. Gives back whom to ring for."""
+    approval = ApprovalRow.get_or_none(ApprovalRow.number == row.approval) if row.approval is not None else None
+    asker = notices.living([approval.asker]) if approval is not None else []
+    body = f"deploy_failed: deployment {row.number} of {row.agent} (commit {row.commit}) failed, and nothing was changed: {why}"
+    return notices.notify(hive, asker or notices.managers(), body + (f"\nThe end of its log:\n{end}" if end else ""))
+
+
+def get(hive: Hive, number: int) -> Deployment:
+    """One deployment. Raises `NotFound`."""
+    with hive.db.read():
+        row = DeploymentRow.get_or_none(DeploymentRow.number == number) if 0 < number <= NUMBER_MOST else None
+    if row is None:
+        raise NotFound(f"there is no deployment {number}", hint="`hyperhive history NAME`")
+    return deployment_from(row)
+
+
+def history(hive: Hive, name: AgentName, *, limit: int = 100) -> list[Deployment]:
+    """The newest deployments of an agent, oldest first. Raises `NotFound` for one that nobody knows."""
+    with hive.db.read():
+        found = list(
+            DeploymentRow.select().where(DeploymentRow.agent == name).order_by(DeploymentRow.number.desc()).limit(limit)
+        )[::-1]
+        if not found and AgentRow.get_or_none(AgentRow.name == name) is None:
+            raise no_such_agent(name)
+    return [deployment_from(row) for row in found]
+
+
+def applied_commit(agent: AgentRow) -> str | None:
+    """The commit that an agent runs on now. Within a read or write."""
+    if agent.deployed is None:
+        return None
+    row = DeploymentRow.get_or_none(DeploymentRow.number == agent.deployed)
+    return None if row is None else row.commit
+
+
+def unsettle(hive: Hive, name: AgentName) -> int:
+    """References have to follow the rows: ask for it. Within a write. Gives back the operation."""
+    return operations.ask(hive, name, Verb.PUBLISH, by="hive")
+
+
+def deployment_from(row: DeploymentRow) -> Deployment:
+    """The value of a row."""
+    return Deployment(**{field: getattr(row, field) for field in Deployment.__struct_fields__})
