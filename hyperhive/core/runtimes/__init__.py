@@ -16,7 +16,8 @@ class Place(msgspec.Struct, frozen=True):
     """Where an agent lives on the host: its folders, its user, what else its container holds.
 
     `uid` and `gid` are None for this process' own user; `program` is the agent CLI; `tasks` limits processes and
-    threads together.
+    threads together. A manager's `config` are its proposals, which it changes; `applied` are the repositories of what was
+    accepted, which it reads.
     """
 
     name: AgentName
@@ -31,13 +32,16 @@ class Place(msgspec.Struct, frozen=True):
     network: Network
     mounts: tuple[Mount, ...]
     tasks: int
+    config: Path | None = None
+    applied: Path | None = None
 
 
 class Inside(msgspec.Struct, frozen=True):
     """The same as the agent sees it.
 
     `relay` is a command that joins its stdin and stdout to the agent's socket; `terminal` are the words before a
-    command that make the terminal on its stdin its own.
+    command that make the terminal on its stdin its own; `gitconfig` is where git's settings lie, if not where git looks by
+    itself. `config` and `applied` are a manager's.
     """
 
     home: str
@@ -51,6 +55,9 @@ class Inside(msgspec.Struct, frozen=True):
     relay: tuple[str, ...]
     terminal: tuple[str, ...]
     path: str
+    config: str | None
+    applied: str | None
+    gitconfig: str | None = None
 
     def environment(self) -> dict[str, str]:
         """The variables that every program in the container gets, before those of the agent's configuration."""
@@ -63,6 +70,7 @@ class Inside(msgspec.Struct, frozen=True):
             "LOGNAME": "agent",
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
+            **({"GIT_CONFIG_SYSTEM": self.gitconfig} if self.gitconfig else {}),
         }
 
 
