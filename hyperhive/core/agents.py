@@ -53,8 +53,8 @@ def spawn(
         try:
             use = config or (AgentConfig() if row.deployed is None else kept_config(hive, name, row.deployed))
             owner, group = identity(row.uid, row.user)
-            folders.prepare(hive, name, uid=owner, gid=group)
-            place = folders.place(hive, name, uid=owner, gid=group, program=None, config=use)
+            folders.prepare(hive, name, uid=owner, gid=group, flavor=flavor)
+            place = folders.place(hive, name, uid=owner, gid=group, program=None, config=use, flavor=flavor)
             chosen.wrap(place, ["true"])
             write_build(hive, name, number, use)
             now = hive.now()

@@ -56,9 +56,11 @@ def prepare(hive: Hive, name: AgentName) -> Box:
     config, warnings = config_of(hive, name, row.deployed)
     runtime = runtime_named(row.runtime)
     uid, gid = identity(row.uid, row.user)
-    folders.prepare(hive, name, uid=uid, gid=gid)
+    folders.prepare(hive, name, uid=uid, gid=gid, flavor=row.flavor)
     program = programs.reachable(hive, programs.find_claude(hive.settings), uid, gid)
-    place = folders.place(hive, name, uid=uid, gid=gid, program=program, config=config, build=made_in(hive, name, row.deployed))
+    place = folders.place(
+        hive, name, uid=uid, gid=gid, program=program, config=config, flavor=row.flavor, build=made_in(hive, name, row.deployed)
+    )
     inside = runtime.inside(place)
     if inside.program is None:
         raise Unavailable("the agent CLI is not there", hint="pip install 'hyperhive[claude]'")

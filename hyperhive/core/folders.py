@@ -12,7 +12,7 @@ from hyperhive.core.agent_config import AgentConfig, Mount
 from hyperhive.core.beneath import Size, measure
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName
+from hyperhive.core.model import AgentName, Flavor
 from hyperhive.core.runtimes import Place
 
 # The agent's own; everything else of it is the host's.
@@ -22,11 +22,12 @@ _NOT_COVERED: Final = ("/opt/hyperhive", "/opt/agent", "/opt/source")
 _TOKEN_MOST: Final = 64 * 1024
 
 
-def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = None) -> None:
+def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = None, flavor: Flavor = Flavor.WORKER) -> None:
     """Make the agent's folders where they are missing; kept ones stay as they are.
 
-    `uid` and `gid` (else the same number) are the agent's user, None where it is this process' own. Raises
-    `Unavailable` when that user cannot walk to them, `Conflict` when kept ones belong to somebody else.
+    A manager gets one for its proposals, too. `uid` and `gid` (else the same number) are the agent's user, None where it
+    is this process' own. Raises `Unavailable` when that user cannot walk to them, `Conflict` when kept ones belong to
+    somebody else.
     """
     group = uid if gid is None else gid
     home, run = hive.paths.agent(name), hive.paths.agent_run(name)
@@ -37,7 +38,7 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
         check_walkable(home / "state", uid, group)
         with beneath.opened(home) as fd:
             for folder_name in OWN:
-                give(fd, folder_name, uid, group, home)
+                give(fd, folder_name, uid, group, name, home / folder_name)
         if group is not None:
             os.chown(run, -1, group)
             run.chmod(0o750)
@@ -50,12 +51,23 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
             ("enter.py", scripts.joinpath("enter.py").read_text(encoding="utf-8")),
             ("passwd", _passwd(name)),
             ("group", "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"),
+            ("gitconfig", _gitconfig(name)),
         ):
             _put(run, file, text, mode=0o644)
+        if flavor is Flavor.MANAGER:
+            give_proposed(hive, name, uid=uid, gid=gid)
     except OSError as error:
         raise Unavailable(
             f"{error.filename or home} cannot be made: {error.strerror}", hint=f"look at it: ls -la {home} {run}"
         ) from None
+
+
+def give_proposed(hive: Hive, manager: AgentName, *, uid: int | None, gid: int | None = None) -> None:
+    """Make the folder of a manager's proposals, its own, where it is missing. Raises `Conflict`, `Unavailable`."""
+    path = hive.paths.proposed(manager)
+    check_walkable(path, uid, uid if gid is None else gid)
+    with beneath.opened(path.parent) as fd:
+        give(fd, path.name, uid, uid if gid is None else gid, manager, path)
 
 
 def place(
@@ -66,6 +78,7 @@ def place(
     gid: int | None = None,
     program: Path | None,
     config: AgentConfig,
+    flavor: Flavor = Flavor.WORKER,
     build: Path | None = None,
 ) -> Place:
     """Where the agent lives, with what its configuration mounts and its deployment built. `prepare` has made it.
@@ -89,6 +102,8 @@ def place(
         network=config.network,
         mounts=config.mounts,
         tasks=config.limits.tasks,
+        config=paths.proposed(name) if flavor is Flavor.MANAGER else None,
+        applied=paths.applied_folder if flavor is Flavor.MANAGER else None,
         build=build,
     )
 
@@ -98,7 +113,8 @@ def purge(hive: Hive, name: AgentName) -> None:
 
     Raises `Unavailable` with what could not be removed; purging again goes on.
     """
-    for folder in (hive.paths.agent_run(name), hive.paths.agent(name), hive.paths.builds(name)):
+    paths = hive.paths
+    for folder in (paths.agent_run(name), paths.agent(name), paths.builds(name), paths.proposed(name), paths.applied(name)):
         if folder.parent.is_dir():
             beneath.remove(folder.parent, folder.name)
 
@@ -157,8 +173,8 @@ def may(path: Path, uid: int | None, gid: int | None, rights: int) -> bool:
     return granted & rights == rights
 
 
-def give(parent: int, name: str, uid: int | None, gid: int | None, home: Path) -> None:
-    """Make a folder in `home`, open as `parent`, that is the agent's own from the moment that it has its name."""
+def give(parent: int, name: str, uid: int | None, gid: int | None, agent: AgentName, path: Path) -> None:
+    """Make a folder that is the agent's own from the moment that it has its name."""
     owner = os.geteuid() if uid is None else uid
     try:
         known = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -174,8 +190,8 @@ def give(parent: int, name: str, uid: int | None, gid: int | None, home: Path) -
     if not stat.S_ISDIR(known.st_mode) or known.st_uid != owner:
         # Never put right by the host: what the agent may have used may hold its links.
         raise Conflict(
-            f"{home / name} belongs to user {known.st_uid}, and the agent is user {owner}",
-            hint=f"`hyperhive purge {home.name}`, or choose the user that it had",
+            f"{path} belongs to user {known.st_uid}, and the agent is user {owner}",
+            hint=f"`hyperhive purge {agent}`, or choose the user that it had",
         )
 
 
@@ -204,6 +220,13 @@ def _passwd(name: AgentName) -> str:
         "root:x:0:0:root:/:/usr/sbin/nologin\n"
         f"agent:x:1000:1000:{name}:/state:/bin/sh\n"
         "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+    )
+
+
+def _gitconfig(name: AgentName) -> str:
+    """Who the agent is in git. In its container nothing is another's trap that is not its own already."""
+    return (
+        f"[user]\n\tname = {name}\n\temail = {name}@hyperhive.invalid\n[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n"
     )
 
 

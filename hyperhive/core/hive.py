@@ -58,6 +58,8 @@ def make_folders(paths: Paths) -> None:
         paths.run / "agents": walked,
         paths.agents: walked,
         paths.programs: 0o755,
+        paths.applied_folder: 0o755 if walked == 0o711 else 0o700,
+        paths.proposed_folder: walked,
         paths.log: 0o700,
         paths.state / "builds": walked,
         paths.locks: 0o700,

@@ -133,6 +133,29 @@ class Paths(msgspec.Struct, frozen=True):
         """All that was ever deployed for the agent and is still kept."""
         return self.state / "builds" / name
 
+    @property
+    def applied_folder(self) -> Path:
+        """/applied in a manager's container: every agent's configuration as it was accepted, in git, the host's own."""
+        return self.state / "applied"
+
+    def applied(self, name: AgentName) -> Path:
+        """The host's own repository of one agent's configuration."""
+        return self.applied_folder / f"{name}.git"
+
+    @property
+    def proposed_folder(self) -> Path:
+        """A folder for each manager's proposals."""
+        return self.state / "proposed"
+
+    def proposed(self, manager: AgentName) -> Path:
+        """/config in the manager's container: its own repositories, in which the host never runs git."""
+        return self.proposed_folder / manager
+
+    @property
+    def meta(self) -> Path:
+        """The repository that holds the history of the whole swarm."""
+        return self.state / "meta"
+
     def check_socket_length(self) -> None:
         """Refuse a state folder in which a socket's path would be too long. Raises `Invalid`."""
         longest = self.agent_socket(AgentName(_LONGEST_NAME))

@@ -173,6 +173,16 @@ def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
         return code if code >= 0 else 128 - code
 
 
+def code_of(child: "Process", timeout: float) -> int | None:
+    """The exit code of a program that ends within `timeout` seconds (negative: the signal that ended it), else None."""
+    from subprocess import TimeoutExpired
+
+    try:
+        return child.wait(timeout)
+    except TimeoutExpired:
+        return None
+
+
 def end_group(child: "Process") -> None:
     """End a program and its process group at once, and reap it."""
     # Not reaped: its number is still its own, also when it has ended and only others of its group live on.
@@ -190,6 +200,11 @@ def find(name: str) -> str | None:
     from shutil import which
 
     return which(name, path=PATH)
+
+
+def with_parent() -> tuple[str, ...]:
+    """The words before a program that is to end when the thread that starts it does, where there is such a program."""
+    return ("setpriv", "--pdeathsig", "KILL", "--") if find("setpriv") else ()
 
 
 def die_with(parent: int, sig: signal.Signals) -> None:

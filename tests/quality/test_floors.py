@@ -11,16 +11,18 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.errors", "core.log", "core.overrides", "core.process",
+        "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process",
     ),
     "values": (
         "core.agent_config", "core.api_hosts", "core.client_hello", "core.config", "core.model", "core.paths",
         "core.proxy_request", "prompts",
     ),
     "resources": (
-        "core.api_gate", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell", "core.events",
-        "core.folders", "core.gate_connection", "core.git", "core.hive", "core.hub_link", "core.locks", "core.migrations",
-        "core.programs", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
+        "core.api_gate", "core.applied", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell",
+        "core.events", "core.folders", "core.gate_connection", "core.git", "core.git_export", "core.git_objects",
+        "core.git_trees", "core.hive", "core.hub_link", "core.locks", "core.meta", "core.migrations", "core.programs",
+        "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
+        "core.transfer",
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.bases", "core.box", "core.building",

@@ -43,7 +43,7 @@ def test_as_root_an_agent_owns_its_four_folders_and_nothing_else(hive: Hive) -> 
     assert shape(home) == ("0o711", 0, 0)
     assert shape(run) == ("0o750", 0, UID)
     assert {path.name: shape(path) for path in run.iterdir()} == dict.fromkeys(
-        ("relay.py", "forward.py", "enter.py", "passwd", "group"), ("0o644", 0, 0)
+        ("relay.py", "forward.py", "enter.py", "passwd", "group", "gitconfig"), ("0o644", 0, 0)
     )
 
 

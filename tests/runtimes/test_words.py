@@ -50,6 +50,7 @@ SYSTEM = [
 ]  # fmt: skip
 OWN = [
     "--ro-bind", "/h/state/run/agents/ada/passwd", "/etc/passwd", "--ro-bind", "/h/state/run/agents/ada/group", "/etc/group",
+    "--ro-bind", "/h/state/run/agents/ada/gitconfig", "/etc/gitconfig",
     "--proc", "/proc", "--dev", "/dev", "--size", "2147483648", "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
     "--size", "2147483648", "--perms", "1777", "--tmpfs", "/tmp",
     "--bind", "/h/state/agents/ada/state", "/state", "--bind", "/h/state/agents/ada/workspace", "/workspace",

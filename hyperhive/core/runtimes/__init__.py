@@ -17,6 +17,8 @@ class Place(msgspec.Struct, frozen=True):
 
     `uid` and `gid` are None for this process' own user; `program` is the agent CLI; `build` is what its deployment was
     built into, which is writable while it is being built, from `source`; `tasks` limits processes and threads together.
+    A manager's `config` are its proposals, which it changes; `applied` are the repositories of what was accepted, which
+    it reads.
     """
 
     name: AgentName
@@ -33,13 +35,16 @@ class Place(msgspec.Struct, frozen=True):
     tasks: int
     build: Path | None = None
     source: Path | None = None
+    config: Path | None = None
+    applied: Path | None = None
 
 
 class Inside(msgspec.Struct, frozen=True):
     """The same as the agent sees it.
 
     `relay` is a command that joins its stdin and stdout to the agent's socket; `terminal` are the words before a
-    command that make the terminal on its stdin its own.
+    command that make the terminal on its stdin its own; `gitconfig` is where git's settings lie, if not where git looks by
+    itself. `config` and `applied` are a manager's.
     """
 
     home: str
@@ -53,6 +58,9 @@ class Inside(msgspec.Struct, frozen=True):
     relay: tuple[str, ...]
     terminal: tuple[str, ...]
     path: str
+    config: str | None
+    applied: str | None
+    gitconfig: str | None = None
 
     def environment(self) -> dict[str, str]:
         """The variables that every program in the container gets, before those of the agent's configuration."""
@@ -65,6 +73,7 @@ class Inside(msgspec.Struct, frozen=True):
             "LOGNAME": "agent",
             "SHELL": "/bin/sh",
             "LANG": "C.UTF-8",
+            **({"GIT_CONFIG_SYSTEM": self.gitconfig} if self.gitconfig else {}),
         }
 
 

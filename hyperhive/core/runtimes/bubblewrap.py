@@ -1,7 +1,7 @@
 """A container of namespaces around one program, over the host's own /usr, made by bwrap."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,12 @@ RUN: Final = "/run/hyperhive"
 PROGRAM: Final = "/opt/hyperhive/claude"
 BUILD: Final = "/opt/agent"
 SOURCE: Final = "/opt/source"
+CONFIG: Final = "/config"
+APPLIED: Final = "/applied"
 USER: Final = "1000"
 # Scratch space lives in memory: an agent that fills it must not fill the machine's.
 SCRATCH_BYTES: Final = str(2 * 1024**3)
+ERRAND_BYTES: Final = str(64 * 1024**2)
 
 _CLOSED: Final = (
     "--unshare-all", "--unshare-user", "--uid", USER, "--gid", USER,
@@ -74,6 +77,8 @@ class Bubblewrap:
             # It need not fork here, where bwrap's own process leads the session: so the exit code is the command's.
             terminal=("setsid", "--ctty", "--wait", "--"),
             path=process.PATH,
+            config=CONFIG if place.config else None,
+            applied=APPLIED if place.applied else None,
         )
 
     def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
@@ -91,6 +96,7 @@ class Bubblewrap:
             *self._system(),
             "--ro-bind", f"{place.run}/passwd", "/etc/passwd",
             "--ro-bind", f"{place.run}/group", "/etc/group",
+            "--ro-bind", f"{place.run}/gitconfig", "/etc/gitconfig",
             "--proc", "/proc",
             "--dev", "/dev",
             "--size", SCRATCH_BYTES, "--tmpfs", "/dev/shm",
@@ -103,6 +109,8 @@ class Bubblewrap:
             "--ro-bind", str(place.run), RUN,
             *(("--ro-bind", str(place.program), PROGRAM) if place.program else ()),
             *_build(place),
+            *(("--bind", str(place.config), CONFIG) if place.config else ()),
+            *(("--ro-bind", str(place.applied), APPLIED) if place.applied else ()),
             *_mounts(place),
             # Last, when every place to mount on is made: the folders above them are memory of the host's.
             "--remount-ro", "/",
@@ -119,6 +127,38 @@ class Bubblewrap:
 
     def _has_python(self) -> bool:
         return (self._root / "usr/bin/python3").exists()
+
+    def errand(
+        self,
+        command: Sequence[str],
+        *,
+        uid: int | None,
+        gid: int | None,
+        binds: Sequence[str],
+        env: Mapping[str, str],
+        seconds: int,
+        memory: int,
+    ) -> list[str]:
+        """The words of a short job in a container that is made for it, without network and with the machine's programs only.
+
+        `binds` are bwrap's own words for what it sees besides; `env` is its whole environment; `seconds` of the processor and
+        `memory` in bytes are the most that each of its processes gets.
+        """
+        variables = {"PATH": process.PATH, "HOME": "/tmp", "LANG": "C.UTF-8", **env}
+        return [
+            *_as_user(uid, gid),
+            "bwrap", *_CLOSED, "--clearenv",
+            *(word for key, value in variables.items() for word in ("--setenv", key, value)),
+            *self._system(),
+            "--proc", "/proc",
+            "--dev", "/dev",
+            "--size", ERRAND_BYTES, "--perms", "1777", "--tmpfs", "/tmp",
+            *binds,
+            "--remount-ro", "/",
+            "--chdir", "/tmp",
+            "--",
+            "prlimit", "--nproc=64:64", f"--cpu={seconds}:{seconds}", f"--as={memory}:{memory}", "--core=0:0", "--", *command,
+        ]  # fmt: skip
 
     def probe(self) -> list[str]:
         """The words of a harmless test that such a container can be made here."""

@@ -9,7 +9,6 @@ from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
 from hyperhive.core.runtimes import Inside, Place
 
-_DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 # For one who leads its session already; setsid would fork there, and lose the signal that ended the command.
 _TAKE_TERMINAL: Final = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
@@ -37,6 +36,9 @@ class Host:
             relay=(sys.executable, "-S", "-E", "-I", f"{place.run}/relay.py", f"{place.run}/mcp.sock"),
             terminal=(sys.executable, "-S", "-E", "-I", "-c", _TAKE_TERMINAL),
             path=process.PATH,
+            config=str(place.config) if place.config else None,
+            applied=str(place.applied) if place.applied else None,
+            gitconfig=f"{place.run}/gitconfig",
         )
 
     def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
@@ -49,8 +51,7 @@ class Host:
                 "the runtime host mounts nothing",
                 hint=f"make a link in its workspace: ln -s {place.mounts[0].source} {place.workspace}",
             )
-        die = _DIE_WITH_PARENT if process.find("setpriv") else ()
-        return [*die, "env", f"--chdir={cwd or place.workspace}", "--", *command]
+        return [*process.with_parent(), "env", f"--chdir={cwd or place.workspace}", "--", *command]
 
     def probe(self) -> list[str]:
         return ["env", "--chdir=/", "--", "true"]

@@ -1,0 +1,1 @@
+"""Agents' configuration as commits, with the real git."""
