@@ -1,12 +1,14 @@
 """What an agent was given: its role, tools, network, mounts, limits."""
 
+import contextlib
 import re
+from collections.abc import Iterable, Iterator, Sized
 from typing import Annotated, Final
 
 import msgspec
 
 from hyperhive.core.errors import HyperhiveError, Invalid
-from hyperhive.core.model import OPERATOR, Network
+from hyperhive.core.model import OPERATOR, Network, parse_name
 
 DEFAULT_TOOLS: Final = (
     "Bash",
@@ -27,7 +29,26 @@ OWN_VARIABLES: Final = ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "NODE_OPT
 # would load from an agent's folder would run as root (ld.so(8), locale(7)).
 LOADER_VARIABLES: Final = ("LD_", "GLIBC_", "GCONV_", "LOCPATH", "NLSPATH", "LANGUAGE", "MALLOC_", "HYPERHIVE_")
 OWN_SERVER: Final = "hyperhive"
+EVERYBODY: Final = "*"
+# In bytes. A program is started with words of up to 128 KiB, and with much more in all (execve(2)).
+ROLE_MOST: Final = 64 * 1024
+WORD_MOST: Final = 32 * 1024
+ENV_MOST: Final = 64 * 1024
+TOOLS_MOST: Final = 64 * 1024
+PATH_MOST: Final = 4_000
+RULE_MOST: Final = 200
+# How many a configuration may list.
+MOUNTS_MOST: Final = 100
+SERVERS_MOST: Final = 100
+BUILD_MOST: Final = 50
+OTHERS_MOST: Final = 200
+# The CLI's own, of which some are not allowed by default: only to find a name that is spelled wrongly.
+_KNOWN_TOOLS: Final = (*DEFAULT_TOOLS, "Agent", "BashOutput", "KillShell", "Monitor", "Skill", "Task", "ToolSearch")
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/@_\[\]-]{0,99}")
+_SERVER: Final = re.compile(r"(?!.*__)[A-Za-z0-9_-]{0,63}[A-Za-z0-9-]")
+_SERVER_TOOL: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# Measured with claude 2.1.330: it cuts rules at commas and blanks, though not between parentheses, of which it knows one pair.
+_RULE: Final = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.:*-]*(?:\([^()\x00-\x1f\x7f-\x9f\u2028\u2029]+\))?")
 
 
 class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +61,9 @@ class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AgentLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an agent may use: `memory` as 512M or 4G, `tasks` are processes and threads."""
 
-    memory: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,5}[MG]$")] = "4G"
-    tasks: Annotated[int, msgspec.Meta(ge=1)] = 512
+    memory: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,5}[MG]\Z")] = "4G"
+    # At most what Linux counts up to (proc(5), pid_max).
+    tasks: Annotated[int, msgspec.Meta(ge=1, le=4_194_304)] = 512
     turn_minutes: Annotated[float, msgspec.Meta(gt=0, le=10_080)] = 120.0
 
     @property
@@ -88,7 +110,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def may_send_to(self, recipient: str) -> bool:
         """The allow-list names the recipient, or everybody."""
-        return "*" in self.send_to or recipient in self.send_to
+        return EVERYBODY in self.send_to or recipient in self.send_to
 
 
 def parse_mount(text: str) -> Mount:
@@ -101,30 +123,88 @@ def parse_mount(text: str) -> Mount:
     return mount
 
 
+def check(config: AgentConfig) -> None:
+    """Refuse what no agent can have, wherever it was written. Raises `Invalid`, which names the key."""
+    check_rest(config)
+    with _at("mcp_servers"):
+        _count(config.mcp_servers, SERVERS_MOST)
+        # One that is named as our own is left out by whoever reads.
+        others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
+        _check_length(f"mcp__{name}__{tool}" for name, server in others.items() for tool in server.allowed_tools)
+    for name, server in others.items():
+        with _at(f"mcp_servers.{name}" if _SERVER.fullmatch(name) else "mcp_servers"):
+            _check_server(name, server)
+
+
+def check_rest(config: AgentConfig) -> None:
+    """Refuse what no agent can have, its MCP servers aside. Raises `Invalid`, which names the key."""
+    with _at("role"):
+        _check_text(config.role, ROLE_MOST)
+    with _at("model"):
+        check_model(config.model)
+    with _at("send_to"):
+        _count(config.send_to, OTHERS_MOST)
+        for recipient in config.send_to:
+            if recipient not in (EVERYBODY, OPERATOR):
+                parse_name(recipient)
+    for key, rules in (("tools.allow", config.tools.allow), ("tools.deny", config.tools.deny)):
+        with _at(key):
+            _check_length(rules)
+            for rule in rules:
+                check_rule(rule)
+    with _at("env"):
+        _check_variables(config.env)
+    with _at("mounts"):
+        _count(config.mounts, MOUNTS_MOST)
+        for mount in config.mounts:
+            check_mount(mount)
+    with _at("build"):
+        _count(config.build, BUILD_MOST)
+        for command in config.build:
+            _check_text(command, WORD_MOST)
+            if not command.strip():
+                raise Invalid("a command is empty", hint="leave it out")
+
+
+def check_rule(rule: str) -> None:
+    """Refuse what the agent CLI would not read as one rule about a tool. Raises `Invalid`."""
+    if len(rule) > RULE_MOST or not _RULE.fullmatch(rule):
+        hint = 'each rule is a word of its own: ["Read", "Bash(npm test:*)"]'
+        raise Invalid(f"{_shown(rule)} is no rule about a tool", hint=hint)
+    name = rule.partition("(")[0]
+    for known in _KNOWN_TOOLS:
+        # The CLI would take it, and it would match nothing.
+        if name != known and name.lower() == known.lower():
+            raise Invalid(f"there is no tool {name}", hint=f"did you mean `{known}`?")
+
+
 def check_mount(mount: Mount) -> None:
     """Refuse a mount that is relative, climbs, or would hide what the container is made of. Raises `Invalid`."""
     if mount.mode not in ("ro", "rw"):
-        raise Invalid(f"a mount is ro or rw, not {mount.mode!r}", hint="--mount /home/me/blog:/workspace/blog:rw")
+        raise Invalid(f"a mount is ro or rw, not {_shown(mount.mode)}", hint="ro only shows the folder, rw lets it be changed")
     for path in (mount.source, mount.target):
-        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
-            raise Invalid(f"{path!r} is not an absolute path", hint="--mount /home/me/blog:/workspace/blog:rw")
+        if not path.startswith("/") or "\0" in path or ".." in path.split("/") or len(path) > PATH_MOST:
+            raise Invalid(f"{_shown(path)} is not an absolute path", hint="such as /home/me/blog, or /workspace/blog")
     if not mount.target.startswith(MOUNT_TARGETS) or mount.target.rstrip("/") + "/" in MOUNT_TARGETS:
-        raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place below {', '.join(MOUNT_TARGETS)}")
+        hint = f"choose a place below {', '.join(MOUNT_TARGETS)}"
+        raise Invalid(f"nothing can be mounted at {_shown(mount.target)}", hint=hint)
 
 
 def check_env(env: dict[str, str]) -> None:
     """Refuse variables that would change what the agent CLI is, or that no program can be given. Raises `Invalid`."""
     for key, value in env.items():
         if not key.replace("_", "a").isalnum() or key[:1].isdigit() or not key.isascii() or "\0" in value:
-            raise Invalid(f"{key!r} cannot be the name of a variable, or its value holds a NUL", hint="--env TZ=UTC")
+            raise Invalid(f"{_shown(key)} cannot be the name of a variable, or its value holds a NUL", hint="such as TZ=UTC")
         if key in OWN_VARIABLES or key.startswith(LOADER_VARIABLES):
-            raise Invalid(f"{key} is not an agent's to set", hint="choose another variable")
+            raise Invalid(f"{_shown(key)} is not an agent's to set", hint="choose another variable")
 
 
 def check_model(model: str | None) -> None:
     """Refuse what cannot be a model's name. Raises `Invalid`."""
     if model is not None and not _MODEL.fullmatch(model):
-        raise Invalid(f"{model!a} cannot be a model's name", hint="opus, sonnet, haiku, or a full name such as claude-sonnet-5-5")
+        raise Invalid(
+            f"{_shown(model)} cannot be a model's name", hint="opus, sonnet, haiku, or a full name such as claude-sonnet-5-5"
+        )
 
 
 def encode(config: AgentConfig) -> bytes:
@@ -141,24 +221,102 @@ def parse(data: bytes) -> AgentConfig:
         config = msgspec.json.decode(data, type=AgentConfig)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"agent.json is damaged: {error}") from None
-    for mount in config.mounts:
-        check_mount(mount)
-    check_env(config.env)
-    check_model(config.model)
+    check(config)
     return config
 
 
 def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
     """Read `agent.json`, with warnings about what was left out.
 
-    What is damaged means the defaults without extra servers and without a network, writing only to the operator: never
-    a dead agent, and never one that may do more than it was given.
+    Damaged MCP servers mean none. Other damage means the defaults without extra servers and without a network, writing
+    only to the operator: never a dead agent, and never one that may do more than it was given.
     """
     try:
         config = parse(data)
     except HyperhiveError as error:
+        rest = _without_servers(data)
+        if rest is not None:
+            return rest, [f"its MCP servers are damaged and not used: {error}"]
         return AgentConfig(send_to=(OPERATOR,), network=Network.NONE), [f"its configuration is damaged and not used: {error}"]
-    if OWN_SERVER in config.mcp_servers:
-        others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
-        return msgspec.structs.replace(config, mcp_servers=others), [f"an MCP server may not be named {OWN_SERVER}: left out"]
-    return config, []
+    return without_own_server(config)
+
+
+def without_own_server(config: AgentConfig) -> tuple[AgentConfig, list[str]]:
+    """The configuration without a server that is named as hyperhive's own, and a warning if there was one."""
+    if OWN_SERVER not in config.mcp_servers:
+        return config, []
+    others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
+    return msgspec.structs.replace(config, mcp_servers=others), [f"an MCP server may not be named {OWN_SERVER}: left out"]
+
+
+def _without_servers(data: bytes) -> AgentConfig | None:
+    """What else stands in an `agent.json`, or None when that is damaged too."""
+    try:
+        found = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        if found.pop("mcp_servers", None) is None:
+            return None
+        rest = msgspec.json.decode(msgspec.json.encode(found), type=AgentConfig)
+        check_rest(rest)
+    except (msgspec.DecodeError, RecursionError, HyperhiveError):
+        return None
+    return rest
+
+
+def _check_server(name: str, server: McpServer) -> None:
+    if not _SERVER.fullmatch(name):
+        hint = "up to 64 letters, digits, _ and -, without two _ in a row or one at the end"
+        raise Invalid(f"{_shown(name)} cannot be a server's name", hint=hint)
+    if not server.command.strip():
+        raise Invalid("its command is empty", hint='command = "/opt/agent/bin/matrix-mcp"')
+    _count(server.args, OTHERS_MOST)
+    for word in (server.command, *server.args):
+        _check_text(word, WORD_MOST)
+    _check_variables(server.env)
+    for tool in server.allowed_tools:
+        if tool != "*" and not _SERVER_TOOL.fullmatch(tool):
+            hint = f'"*", or names without mcp__{name}__ such as "send_message"'
+            raise Invalid(f"{_shown(tool)} cannot be a tool's name", hint=hint)
+
+
+def _check_variables(env: dict[str, str]) -> None:
+    _count(env, OTHERS_MOST)
+    check_env(env)
+    for value in env.values():
+        _check_text(value, WORD_MOST)
+    if sum(len(key) + _size(value) for key, value in env.items()) > ENV_MOST:
+        raise Invalid(f"it is longer than {ENV_MOST // 1024} KiB", hint="put what is long into a file")
+
+
+def _check_length(rules: Iterable[str]) -> None:
+    if sum(map(_size, rules)) > TOOLS_MOST:
+        raise Invalid("it names more tools than a command line holds", hint='"*" stands for all tools of a server')
+
+
+def _check_text(text: str, most: int) -> None:
+    if "\0" in text:
+        raise Invalid("it holds a NUL, which no program can be given", hint="leave it out")
+    if _size(text) > most:
+        raise Invalid(f"it is longer than {most // 1024} KiB", hint="put the rest into a file")
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def _count(found: Sized, most: int) -> None:
+    if len(found) > most:
+        raise Invalid(f"more than {most} are too many", hint=f"at most {most}")
+
+
+def _shown(text: str) -> str:
+    """A text as it was written, on one line and not too long: it may come from an agent."""
+    return ascii(text if len(text) <= 80 else text[:80] + "…")
+
+
+@contextlib.contextmanager
+def _at(key: str) -> Iterator[None]:
+    """Put the key in front of what is refused below it."""
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(f"{key}: {error.message}", hint=error.hint) from None

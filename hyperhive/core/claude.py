@@ -73,8 +73,9 @@ def arguments(
         "--append-system-prompt-file", f"{inside.run}/prompt.md",
         # Without this a resumed conversation goes on with the prompt that it began with.
         "--system-prompt-snapshot", "off",
-        "--allowedTools", ",".join(allowed),
-        "--disallowedTools", ",".join([*NOT_OFFERED, *config.tools.deny]),
+        # A word each: what one rule lacks, such as a parenthesis, takes nothing away from the next.
+        "--allowedTools", *allowed,
+        "--disallowedTools", *NOT_OFFERED, *config.tools.deny,
         *(["--resume", conversation] if resume else ["--session-id", conversation]),
         *(["--model", model] if model else []),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -74,26 +74,31 @@ def read_settings(file: Path) -> Settings:
 
 def parse_toml(text: str, shape: type[S], *, source: str) -> S:
     """Read TOML into a value. Raises `Invalid`, which names `source` and the key."""
+    return convert(plain_toml(text, source=source), shape, source=source)
+
+
+def plain_toml(text: str, *, source: str) -> dict[str, Any]:
+    """Read TOML into plain data. Raises `Invalid`, which names `source`."""
     try:
-        return convert(tomllib.loads(text), shape, source=source)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(text)
+    except ValueError as error:  # also for a number of too many digits
         raise Invalid(f"{source} is not TOML: {error}", hint=f"edit {source}") from None
     except RecursionError:
         raise Invalid(f"{source} is not TOML: its brackets are too deep", hint=f"edit {source}") from None
 
 
-def convert(data: dict[str, Any], shape: type[S], *, source: str) -> S:
-    """Turn plain data into a value. Raises `Invalid`, which names `source` and the key."""
+def convert(data: dict[str, Any], shape: type[S], *, source: str, at: str = "") -> S:
+    """Turn plain data into a value; `at` is the key that it stands below. Raises `Invalid`, which names `source` and the key."""
     try:
         return msgspec.convert(data, shape)
     except msgspec.ValidationError as error:
-        raise Invalid(f"{source}: {_say(str(error))}", hint=_meant(str(error), shape) or f"edit {source}") from None
+        raise Invalid(f"{source}: {_say(str(error), at)}", hint=_meant(str(error), shape) or f"edit {source}") from None
 
 
-def _say(error: str) -> str:
+def _say(error: str, at: str) -> str:
     """msgspec's words with the key at the front: `claude.env: expected …`."""
     what, _, where = error.partition(" - at `$.")
-    key = where.removesuffix("`")
+    key = ".".join(part for part in (at, where.removesuffix("`")) if part)
     return f"{key}: {what[:1].lower()}{what[1:]}" if key else what[:1].lower() + what[1:]
 
 
@@ -109,7 +114,9 @@ def _meant(error: str, shape: type[msgspec.Struct]) -> str | None:
     while pending:
         for field in msgspec.structs.fields(pending.pop()):
             keys.add(field.encode_name)
-            if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-                pending.append(field.type)
+            # Also what a table or a list is of: `dict[str, McpServer]`.
+            for part in (field.type, *get_args(field.type)):
+                if isinstance(part, type) and issubclass(part, msgspec.Struct):
+                    pending.append(part)
     near = difflib.get_close_matches(unknown, sorted(keys), n=1)
     return f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(sorted(keys))}"

@@ -1,18 +1,19 @@
 """What is wrong in `hive.toml` or `agent.json` is named with its file and key, and never a dead agent."""
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hyperhive.core import agent_config, builds
-from hyperhive.core.agent_config import AgentConfig, AgentLimits, McpServer, Mount, check_env, decode, encode, parse_mount
+from hyperhive.core import agent_config, agent_toml, builds
+from hyperhive.core.agent_config import AgentConfig, McpServer, Mount, Tools, check_env, decode, encode, parse_mount
 from hyperhive.core.config import Settings, read_settings
 from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, Network
 from tests.core.hives import ADA
+from tests.support.configs import CONFIGS
 
 
 @pytest.fixture
@@ -77,22 +78,8 @@ def test_a_file_that_cannot_be_read_is_named(file: Path) -> None:
 
 # ---- agent.json ----
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 
-
-@given(
-    st.builds(
-        AgentConfig,
-        role=TEXT,
-        model=st.none() | st.sampled_from(["opus", "claude-x[1m]"]),
-        send_to=st.lists(TEXT).map(tuple),
-        network=st.sampled_from(Network),
-        env=st.dictionaries(st.sampled_from(["A", "B_1"]), TEXT.filter(lambda text: "\0" not in text)),
-        limits=st.builds(AgentLimits, tasks=st.integers(1, 10**6), turn_minutes=st.floats(0.01, 10_080)),
-        mounts=st.lists(st.just(Mount(source="/srv/x", target="/mnt/x", mode="rw"))).map(tuple),
-        mcp_servers=st.dictionaries(TEXT.filter(lambda name: name != "hyperhive"), st.builds(McpServer, command=TEXT)),
-    )
-)
+@given(CONFIGS)
 @settings(database=None)
 def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
     assert decode(encode(config)) == (config, [])
@@ -105,6 +92,7 @@ def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
         b'{"limits": {"turn_minutes": 0}}', b'{"limits": {"turn_minutes": 1e300}}', b'{"limits": {"tasks": -1}}',
         b'{"env": {"LD_PRELOAD": "x"}}', b'{"env": {"A=B": "x"}}', b'{"model": "-x"}',
         b'{"mounts": [{"source": "../x", "target": "/mnt/x"}]}', b'{"mounts": [{"source": "/x", "target": "/usr"}]}',
+        b'{"limits": {"memory": "4G\\n"}}', b'{"tools": {"allow": ["bash"]}, "mcp_servers": {"x": 1}}',
     ],
 )  # fmt: skip
 def test_what_is_damaged_means_the_least_and_a_warning(data: bytes) -> None:
@@ -120,6 +108,73 @@ def test_a_server_that_is_named_as_our_own_is_left_out_and_the_rest_stands() -> 
     config, (warning,) = decode(encode(AgentConfig(role="r", mcp_servers=servers)))
     assert (config.role, list(config.mcp_servers)) == ("r", ["other"])
     assert "hyperhive" in warning
+
+
+@pytest.mark.parametrize(
+    "servers",
+    ["1", "[]", '{"x": 1}', '{"x": {}}', '{"x": {"command": ""}}', '{"x": {"command": "y", "more": 1}}',
+     '{"a__b": {"command": "x"}}'],
+)  # fmt: skip
+def test_damaged_servers_mean_none_and_the_rest_stands(servers: str) -> None:
+    data = f'{{"role": "r", "network": "none", "tools": {{"deny": ["Bash"]}}, "mcp_servers": {servers}}}'.encode()
+    config, (warning,) = decode(data)
+    assert config == AgentConfig(role="r", network=Network.NONE, tools=Tools(deny=("Bash",)))
+    assert warning.startswith("its MCP servers are damaged and not used: mcp_servers") or "`$.mcp_servers" in warning
+
+
+# What is refused in either file: the configuration, and the key that is said.
+REFUSED: list[tuple[AgentConfig, str]] = [
+    *((AgentConfig(tools=Tools(allow=(rule,))), "tools.allow: ") for rule in (
+        "", " ", "Bash,Edit", "Bash Edit", "-x", "--model", "Bash(", "Bash()", "Bash(a)b", "Bash(a(b))", "Bash(a\nb)",
+        "Bash(a\x85)", "(a)", "a\nb", "Bash(" + "a" * 200 + ")", "bash", "WEBFETCH(x)", "é",
+    )),
+    (AgentConfig(tools=Tools(deny=("read",))), "tools.deny: "),
+    (AgentConfig(tools=Tools(allow=("Read" * 40,) * 1_000)), "tools.allow: "),
+    (AgentConfig(role="a\0"), "role: "),
+    (AgentConfig(role="é" * 40_000), "role: "),
+    (AgentConfig(model="-x"), "model: "),
+    (AgentConfig(send_to=("Ada",)), "send_to: "),
+    (AgentConfig(send_to=("",)), "send_to: "),
+    (AgentConfig(send_to=("hive",)), "send_to: "),
+    (AgentConfig(env={"LD_PRELOAD": "x"}), "env: "),
+    (AgentConfig(env={"A": "x" * 40_000}), "env: "),
+    (AgentConfig(env={f"A{number}": "x" * 1_000 for number in range(100)}), "env: "),
+    (AgentConfig(env={f"A{number}": "x" for number in range(201)}), "env: "),
+    (AgentConfig(mounts=(Mount(source="x", target="/mnt/x"),)), "mounts: "),
+    (AgentConfig(mounts=(Mount(source="/x", target="/mnt/x", mode="rwx"),)), "mounts: "),
+    (AgentConfig(mounts=(Mount(source="/x", target="/mnt/" + "x" * 5_000),)), "mounts: "),
+    (AgentConfig(mounts=(Mount(source="/x", target="/mnt/x"),) * 101), "mounts: "),
+    (AgentConfig(build=("",)), "build: "),
+    (AgentConfig(build=("a\0",)), "build: "),
+    (AgentConfig(build=("true",) * 51), "build: "),
+    *((AgentConfig(mcp_servers={name: McpServer(command="x")}), "mcp_servers: ") for name in (
+        "", "a b", "a__b", "a_", "é", "a" * 65, "a\n", "hyperhive__x",
+    )),
+    *((AgentConfig(mcp_servers={"x": server}), "mcp_servers.x: ") for server in (
+        McpServer(command=""), McpServer(command="a\0"), McpServer(command="a", args=("\0",)),
+        McpServer(command="a", args=("x",) * 201), McpServer(command="a", env={"HOME": "x"}),
+        *(McpServer(command="a", allowed_tools=(tool,)) for tool in ("", "a,b", "a*", "**", "a b", "a\n", "a" * 129)),
+    )),
+    (AgentConfig(mcp_servers={f"x{number}": McpServer(command="x") for number in range(101)}), "mcp_servers: "),
+    (AgentConfig(mcp_servers={"x": McpServer(command="x", allowed_tools=("a" * 100,) * 1_000)}), "mcp_servers: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "key"), REFUSED, ids=range(len(REFUSED)))
+def test_what_no_agent_can_have_is_refused_with_its_key(config: AgentConfig, key: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        agent_config.parse(encode(config))
+    assert refused.value.message.startswith(key)
+    assert len(refused.value.message) < 500
+    assert refused.value.hint
+    with pytest.raises(Invalid, match=re.escape(key)):
+        agent_toml.write(config)
+
+
+def test_a_configuration_of_an_earlier_version_is_read() -> None:
+    data = b"""{"role": "r", "model": null, "send_to": ["*"], "network": "open", "tools": {"allow": ["Bash"], "deny": []},
+        "env": {}, "limits": {"tasks": 512, "turn_minutes": 120.0}, "mounts": [], "mcp_servers": {}}"""
+    assert decode(data) == (AgentConfig(role="r", tools=Tools(allow=("Bash",))), [])
 
 
 def test_what_is_no_text_is_not_written() -> None:

@@ -14,8 +14,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process",
     ),
     "values": (
-        "core.agent_config", "core.api_hosts", "core.client_hello", "core.config", "core.model", "core.paths",
-        "core.proxy_request", "prompts",
+        "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config", "core.config_changes",
+        "core.model", "core.paths", "core.proxy_request", "prompts",
     ),
     "resources": (
         "core.api_gate", "core.applied", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell",
