@@ -28,6 +28,14 @@ def create(hive: Hive, name: AgentName) -> None:
     git.create(hive.paths.applied(name), readable=True)
 
 
+def repository_of(hive: Hive, name: AgentName) -> Path:
+    """Where the agent's repository lies. Raises `NotFound` when there is none."""
+    path = hive.paths.applied(name)
+    if not path.is_dir():
+        raise NotFound(f"nothing was ever configured for {name} by commits", hint="hyperhive ps")
+    return path
+
+
 def write_commit(
     hive: Hive,
     name: AgentName,
@@ -44,7 +52,7 @@ def write_commit(
     """
     for path in files:
         git_trees.check_path(path)
-    repository = _repository(hive, name)
+    repository = repository_of(hive, name)
     before = None if parent is None else commit_of(hive, name, parent)
     tree = git_objects.tree_with(repository, before.tree if before else None, files)
     return git_objects.write_commit(repository, tree, parent=before.id if before else None, message=message, author=author, at=at)
@@ -54,17 +62,17 @@ def rewrite(hive: Hive, name: AgentName, commit_id: str, *, parent: str, message
     """Write a commit with the tree of an earlier one on top of `parent`. No reference is moved. Raises `NotFound`."""
     tree = commit_of(hive, name, commit_id).tree
     on = commit_of(hive, name, parent).id
-    return git_objects.write_commit(_repository(hive, name), tree, parent=on, message=message, author=author, at=at)
+    return git_objects.write_commit(repository_of(hive, name), tree, parent=on, message=message, author=author, at=at)
 
 
 def commit_of(hive: Hive, name: AgentName, commit_id: str) -> Commit:
     """Read a commit. Raises `NotFound`, and `Invalid` for what is no whole id."""
-    return git_objects.commit_of(_repository(hive, name), commit_id)
+    return git_objects.commit_of(repository_of(hive, name), commit_id)
 
 
 def entries(hive: Hive, name: AgentName, commit_id: str) -> list[Entry]:
     """Every file of a commit. Raises `Invalid`, which says what in it the host does not take, and `NotFound`."""
-    return git_trees.entries_of(_repository(hive, name), commit_of(hive, name, commit_id).tree)
+    return git_trees.entries_of(repository_of(hive, name), commit_of(hive, name, commit_id).tree)
 
 
 def read(hive: Hive, name: AgentName, commit_id: str, path: str, *, most: int) -> bytes | None:
@@ -73,7 +81,7 @@ def read(hive: Hive, name: AgentName, commit_id: str, path: str, *, most: int) -
     Raises `Invalid` for a link, and for more than `most` bytes; `NotFound` for the commit.
     """
     git_trees.check_path(path)
-    repository, tree = _repository(hive, name), commit_of(hive, name, commit_id).tree
+    repository, tree = repository_of(hive, name), commit_of(hive, name, commit_id).tree
     line = git.run(repository, ["ls-tree", "-z", "-l", "--full-tree", tree, "--", path]).removesuffix(b"\0")
     mode, kind, object_id, size = (line.partition(b"\t")[0].decode().split() or ["", "", "", ""])[:4]
     if kind != "blob":
@@ -91,7 +99,7 @@ def export(hive: Hive, name: AgentName, commit_id: str, folder: Path) -> None:
     Raises `Conflict` when the folder is there, `Invalid` for what the host does not take, `NotFound`, `Unavailable`.
     """
     found = entries(hive, name, commit_id)
-    git_export.write_files(_repository(hive, name), found, folder)
+    git_export.write_files(repository_of(hive, name), found, folder)
 
 
 def diff(hive: Hive, name: AgentName, before: str | None, after: str, *, most: int) -> str:
@@ -99,7 +107,7 @@ def diff(hive: Hive, name: AgentName, before: str | None, after: str, *, most: i
 
     A line at its end says how much was left out. No setting or attribute of the commits counts. Raises `NotFound`.
     """
-    repository, trees = _repository(hive, name), _trees(hive, name, before, after)
+    repository, trees = repository_of(hive, name), _trees(hive, name, before, after)
     command = ["diff-tree", "-r", "-p", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--submodule=short"]
     said = git.begin(repository, [*command, *trees], most=most, beyond=_DIFF_BEYOND)
     text = said.stdout.decode("utf-8", "replace")
@@ -117,13 +125,13 @@ def changed_files(hive: Hive, name: AgentName, before: str | None, after: str) -
     Raises `NotFound`, and `Invalid` where they are too many to tell.
     """
     command = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", *_trees(hive, name, before, after)]
-    names = git.run(_repository(hive, name), command, most=_NAMES_MOST)
+    names = git.run(repository_of(hive, name), command, most=_NAMES_MOST)
     return [path.decode("utf-8", "replace") for path in names.split(b"\0") if path]
 
 
 def references(hive: Hive, name: AgentName) -> dict[str, str]:
     """Every branch and tag with the commit that it names."""
-    return _references(_repository(hive, name), "refs/heads/", "refs/tags/")
+    return _references(repository_of(hive, name), "refs/heads/", "refs/tags/")
 
 
 def publish(hive: Hive, name: AgentName, wanted: Mapping[str, str]) -> None:
@@ -134,7 +142,7 @@ def publish(hive: Hive, name: AgentName, wanted: Mapping[str, str]) -> None:
     for reference in wanted:
         if not _REFERENCE.fullmatch(reference):
             raise Invalid(f"{reference!a} is no reference of an agent's repository")
-    repository = _repository(hive, name)
+    repository = repository_of(hive, name)
     now = references(hive, name)
     changes = [
         f"update {reference}\0{git.full_id(commit_id)}\0\0"
@@ -171,13 +179,6 @@ def purge(hive: Hive, name: AgentName) -> None:
     """Remove the agent's repository. Raises `Unavailable` with what could not be removed."""
     path = hive.paths.applied(name)
     beneath.remove(path.parent, path.name)
-
-
-def _repository(hive: Hive, name: AgentName) -> Path:
-    path = hive.paths.applied(name)
-    if not path.is_dir():
-        raise NotFound(f"nothing was ever configured for {name} by commits", hint="hyperhive ps")
-    return path
 
 
 def _trees(hive: Hive, name: AgentName, before: str | None, after: str) -> tuple[str, str]:
