@@ -26,8 +26,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.agent_record", "core.agents", "core.approvals", "core.box", "core.builds", "core.cli_session", "core.crash_watch",
         "core.custody", "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.hub",
         "core.identity", "core.journal", "core.leases", "core.letters", "core.login", "core.messages", "core.notices",
-        "core.open_turn", "core.operations", "core.questions", "core.rests", "core.roster", "core.turn_desk", "core.turns",
-        "core.up", "core.usage", "core.vacuum", "core.wishes",
+        "core.open_turn", "core.operations", "core.question_limits", "core.questions", "core.rests", "core.roster",
+        "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",
