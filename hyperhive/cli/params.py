@@ -76,8 +76,10 @@ class Choice(click.ParamType[str]):
 
     @override
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        number = ctx.params.get("number")
-        choices = [] if number is None else _completing(lambda hive: _choices(hive, number))
+        # While the option lacks its value, click leaves the words before it as they are.
+        words = [str(word) for word in (ctx.params.get("number"), *ctx.args) if word is not None]
+        number = next((int(word) for word in words if word.isascii() and word.isdigit()), 0)
+        choices = _completing(lambda hive: _choices(hive, number))
         # An agent wrote the choice, and a shell acts on more than words: what is no plain word goes by its number.
         found = [(choice if _PLAIN.fullmatch(choice) else str(at), choice) for at, choice in enumerate(choices, 1)]
         return [_item(value, choice) for value, choice in found if value.startswith(incomplete)]

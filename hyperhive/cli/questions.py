@@ -44,7 +44,7 @@ def answer(hive: Hive, number: int, text: str | None, choice: str | None) -> Non
     TEXT of - is read from standard input. The answer wakes the agent.
     """
     if (text is None) == (choice is None):
-        raise Invalid("say what you answer: a text, or one of the choices", hint=f"hyperhive answer {number} --choice 1")
+        raise Invalid("say what you answer: a text, or one of the choices", hint=f'hyperhive answer {number} "…"')
     if choice is not None:
         said = core.chosen(core.get(hive, number), choice)
     else:
@@ -100,7 +100,7 @@ def _show_deadline(one: Question, moment: str) -> None:
     if one.default is None:
         screen.line(f"   expires at {moment}")
     elif one.default in one.choices:
-        screen.line(f"   at {moment} choice {one.choices.index(one.default) + 1} is taken")
+        screen.line(f"   without an answer by {moment}: choice {one.choices.index(one.default) + 1}")
     else:
-        screen.line(f"   at {moment} this is taken:")
+        screen.line(f"   without an answer by {moment}:")
         screen.quote(one.default)
