@@ -31,6 +31,11 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "read": Entry("messages:read", "Take messages out of your inbox."),
         "messages": Entry("messages:flow", "Show the messages between all."),
     },
+    "Deciding": {
+        "questions": Entry("questions:questions", "Show what agents ask you."),
+        "answer": Entry("questions:answer", "Answer an agent's question."),
+        "cancel-question": Entry("questions:cancel", "End an agent's question without an answer."),
+    },
     "Turns": {
         "events": Entry("events:events", "Show what an agent's turns said and did."),
         "logs": Entry("logs:logs", "Show an agent's journal."),

@@ -1,11 +1,10 @@
 """Commands that send, show and take messages."""
 
-import sys
 from collections.abc import Iterable
 
 import click
 
-from hyperhive.cli import notes, render, screen, words
+from hyperhive.cli import notes, render, screen, standard_input, words
 from hyperhive.cli.params import NAME, as_json, pass_hive
 from hyperhive.core import follow, roster
 from hyperhive.core import messages as core
@@ -43,7 +42,8 @@ def send(hive: Hive, name: AgentName, text: str, key: str | None, wait: bool, as
 
     TEXT of - is read from standard input. The message is on disk when this returns; the agent reads it at its next turn.
     """
-    sent = core.send(hive, sender=OPERATOR, to=name, body=_read(hive) if text == "-" else text, key=key)
+    body = standard_input.text(hive.settings.limits.message_bytes) if text == "-" else text
+    sent = core.send(hive, sender=OPERATOR, to=name, body=body, key=key)
     if not sent.state.is_final:
         notes.waits(hive, roster.get(hive, name))
     if not wait:
@@ -171,12 +171,3 @@ def _show(hive: Hive, one: Message, *, most: int | None = None) -> None:
         screen.line("   " + screen.cut(f"because: {one.reason}", used=3))
     if most != 0:
         screen.quote(one.body, most=most)
-
-
-def _read(hive: Hive) -> str:
-    # One byte more than may be sent is enough to be refused with a clear word.
-    data = sys.stdin.buffer.read(max(4 * hive.settings.limits.message_bytes, 1024 * 1024) + 1)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Invalid("standard input is not UTF-8 text", hint="send UTF-8, or the path of the file") from None

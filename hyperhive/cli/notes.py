@@ -12,12 +12,12 @@ def hive_is_down(hive: Hive) -> None:
         screen.talk("note: the hive is not up, so no agent works; `hyperhive up` starts it")
 
 
-def waits(hive: Hive, agent: Agent) -> None:
-    """Say why a message to this agent is not read now."""
+def waits(hive: Hive, agent: Agent, *, what: str = "the message") -> None:
+    """Say why this agent does not read now what was written to it."""
     if not is_held(hive.paths.lock("hub")):
-        screen.talk("note: the hive is not up; the message is kept until `hyperhive up`")
+        screen.talk(f"note: the hive is not up; {what} is kept until `hyperhive up`")
     if reason := _held_back(hive, agent):
-        screen.talk(f"note: {reason}; the message is kept")
+        screen.talk(f"note: {reason}; {what} is kept")
 
 
 def _held_back(hive: Hive, agent: Agent) -> str | None:

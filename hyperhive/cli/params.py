@@ -1,14 +1,15 @@
-"""What commands take: agents' names, mounts, variables, times, and the hive itself."""
+"""What commands take: agents' names, numbers, mounts, variables, times, and the hive itself."""
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from hyperhive.cli import screen
 from hyperhive.core.errors import HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import OPERATOR, AgentName, parse_name
@@ -16,8 +17,14 @@ from hyperhive.core.overrides import override
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _SPAN: Final = re.compile(r"(\d{1,5})([mhdw])")
+# What every shell takes as it stands.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+/@-]*")
+# How much of it is shown beside what can be chosen, in columns.
+_ABOUT_MOST: Final = 60
+_NUMBER_MOST: Final = 2**62
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -44,15 +51,38 @@ class Name(click.ParamType[AgentName]):
 
     @override
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from hyperhive.core import roster
+        return [CompletionItem(name) for name in _completing(_names) if name.startswith(incomplete)]
 
-        try:
-            hive = open_hive()
-            names = [agent.name for agent in roster.listed(hive)]
-            hive.close()
-        except HyperhiveError:
-            return []
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+class Number(click.IntRange):
+    """The number of something that was given one; `open_ones` are those that wait, each with a word about it."""
+
+    name = "number"
+
+    def __init__(self, open_ones: Callable[[Hive], Iterable[tuple[int, str]]]) -> None:
+        super().__init__(min=1, max=_NUMBER_MOST)
+        self._open_ones = open_ones
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        found = _completing(self._open_ones)
+        return [_item(str(number), word) for number, word in found if str(number).startswith(incomplete)]
+
+
+class Choice(click.ParamType[str]):
+    """One of the choices of the question whose number the command was given."""
+
+    name = "choice"
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        # While the option lacks its value, click leaves the words before it as they are.
+        words = [str(word) for word in (ctx.params.get("number"), *ctx.args) if word is not None]
+        number = next((int(word) for word in words if word.isascii() and word.isdigit()), 0)
+        choices = _completing(lambda hive: _choices(hive, number))
+        # An agent wrote the choice, and a shell acts on more than words: what is no plain word goes by its number.
+        found = [(choice if _PLAIN.fullmatch(choice) else str(at), choice) for at, choice in enumerate(choices, 1)]
+        return [_item(value, choice) for value, choice in found if value.startswith(incomplete)]
 
 
 class Since(click.ParamType[datetime]):
@@ -73,8 +103,44 @@ class Since(click.ParamType[datetime]):
             raise Invalid(f"{value!a} is no day and no span of time", hint="--since 2026-01-31, or --since 7d") from None
 
 
+def _completing(find: Callable[[Hive], Iterable[T]]) -> list[T]:
+    """What is found in the hive; nothing where there is none, for a person is typing."""
+    try:
+        hive = open_hive()
+        try:
+            return list(find(hive))
+        finally:
+            hive.close()
+    except HyperhiveError:
+        return []
+
+
+def _item(value: str, about: str) -> CompletionItem:
+    return CompletionItem(value, help=screen.fit(" ".join(screen.one_line(about).split()), _ABOUT_MOST))
+
+
+def _names(hive: Hive) -> list[str]:
+    from hyperhive.core import roster
+
+    return [agent.name for agent in roster.listed(hive)]
+
+
+def _questions(hive: Hive) -> list[tuple[int, str]]:
+    from hyperhive.core import questions
+
+    return [(one.number, f"{one.asker}: {one.text[:_ABOUT_MOST]}") for one in questions.listed(hive)]
+
+
+def _choices(hive: Hive, number: int) -> tuple[str, ...]:
+    from hyperhive.core import questions
+
+    return questions.get(hive, number).choices
+
+
 NAME: Final = Name()
 NEW_NAME: Final = NewName()
+QUESTION: Final = Number(_questions)
+CHOICE: Final = Choice()
 SINCE: Final = Since()
 
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

@@ -6,7 +6,19 @@ from contextlib import suppress
 
 import msgspec
 
-from hyperhive.core import agent_config, custody, doorbell, folders, leases, messages, operations, process, roster, turns
+from hyperhive.core import (
+    agent_config,
+    custody,
+    doorbell,
+    folders,
+    leases,
+    messages,
+    operations,
+    process,
+    questions,
+    roster,
+    turns,
+)
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, kept_config, write_build
 from hyperhive.core.db import next_number
@@ -145,7 +157,7 @@ def kill(hive: Hive, name: AgentName, *, by: str) -> Agent:
 def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
     """Take an agent away and keep its state: a tombstone that a new agent of its name takes over.
 
-    Mail that waits for it ends as expired.
+    Mail that waits for it ends as expired, what it asked the operator as cancelled.
     """
     with operations.under_way(hive, name, Verb.DESTROY, by=by, urgent=True):
         with hive.db.write():
@@ -157,6 +169,7 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
                 turns.close_books(hive, name)
                 leases.expire(hive, name, reason=f"{name} was destroyed")
                 operations.drop(hive, name, reason=f"{name} was destroyed")
+                questions.drop(hive, name)
                 AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
     doorbell.ring_hive(hive.paths)
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from inotify_simple import INotify, flags
 
-from hyperhive.core import doorbell, eligibility, process
+from hyperhive.core import doorbell, eligibility, process, questions
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import OTHERS_WAIT, WAKE
@@ -151,9 +151,9 @@ class Hub:
         self._next_look = now + TICK
         try:
             self._open_sockets()
+            self._resolve_questions()
             waiting = [one.name for one in eligibility.eligible(self._hive)]
-            due = eligibility.next_due(self._hive)
-            if due is not None:
+            for due in filter(None, (eligibility.next_due(self._hive), questions.next_due(self._hive))):
                 self._next_look = min(self._next_look, now + max(0.02, (due - self._hive.now()).total_seconds() + 0.01))
         except HyperhiveError as error:
             self._log(f"the hive cannot be read: {error}")
@@ -181,6 +181,13 @@ class Hub:
                 _say(link, OTHERS_WAIT)
                 for child in self._children.of(name):
                     child.wake(OTHERS_WAIT)
+
+    def _resolve_questions(self) -> None:
+        try:
+            questions.resolve_overdue(self._hive)
+        except HyperhiveError as error:
+            # On a full disk agents go on all the same.
+            self._log(f"questions that are overdue cannot be ended: {error}")
 
     def _start(self, name: AgentName) -> None:
         # Until it reports.

@@ -39,13 +39,26 @@ def tool(*, changes: bool) -> Callable[[Callable[Concatenate[Call, P], Awaitable
                 seat_of(call).log.exception(f"{seat_of(call).name}: a bug in the tool {function.__name__}")
                 return _answer("internal error: this is a bug in hyperhive, and the operator's log tells more", is_error=True)
 
-        return Tool.from_function(
+        made = Tool.from_function(
             told,
             structured_output=False,
             annotations=ToolAnnotations(read_only_hint=not changes, destructive_hint=False, open_world_hint=False),
         )
+        made.parameters = _short(made.parameters)
+        return made
 
     return make
+
+
+def _short(schema: Any) -> Any:
+    """A schema without what every model would read, and pay for, in vain: titles, and null for what may be left out."""
+    match schema:
+        case {"anyOf": [kind, {"type": "null"}], "default": None, **rest}:
+            return _short({**kind, **rest})
+        case dict():
+            return {key: _short(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+        case _:
+            return schema
 
 
 def _answer(text: str, *, is_error: bool) -> CallToolResult:

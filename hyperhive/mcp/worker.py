@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 from pydantic import Field
 
-from hyperhive.core import builds, leases, letters, messages, turns
+from hyperhive.core import builds, leases, letters, messages, questions, turns
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Conflict
 from hyperhive.core.model import Agent, Blocked
@@ -103,7 +103,30 @@ async def agents(call: Call) -> str:
     return "\n".join(f"{agent.name}, {agent.flavor.value}, {_doing(agent)}" for agent in listed(seat_of(call).hive))
 
 
-TOOLS: Final = (send, recv, inbox, whoami, agents)
+@tool(changes=True)
+async def ask_operator(
+    call: Call,
+    text: str,
+    choices: list[str] | None = None,
+    choices_only: Annotated[bool, Field(description="take no other answer")] = False,
+    ttl_seconds: Annotated[float | None, Field(description="then the question expires, or default is the answer")] = None,
+    default: str | None = None,
+) -> str:
+    """Ask the operator for a decision. Comes back at once: end your turn, the answer comes as mail."""
+    seat = seat_of(call)
+    asked = questions.ask(
+        seat.hive,
+        asker=seat.name,
+        text=text,
+        choices=choices or (),
+        choices_only=choices_only,
+        ttl_seconds=ttl_seconds,
+        default=default,
+    )
+    return f"asked as question {asked.number}; the answer comes as mail and wakes you: end your turn"
+
+
+TOOLS: Final = (send, recv, inbox, whoami, agents, ask_operator)
 
 
 async def _has_left(seat: Seat) -> bool:

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from hyperhive.core import leases, roster
+from hyperhive.core import leases, questions, roster
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, AgentName, EventKind, Outcome
+from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, QuestionOutcome
 from tests.cli import history, shell
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -28,6 +28,20 @@ AGENT = {
     "last_turn",
 }
 MESSAGE = {"number", "sender", "recipient", "kind", "body", "state", "attempt", "sent_at"}
+QUESTION = {
+    "number",
+    "asker",
+    "text",
+    "choices",
+    "choices_only",
+    "default",
+    "outcome",
+    "answer",
+    "resolved_by",
+    "asked_at",
+    "deadline",
+    "resolved_at",
+}
 TURN = {"number", "agent", "outcome", "model", "cost_usd", "input_tokens", "output_tokens", "started_at", "ended_at"}
 COST = {
     "agent",
@@ -95,6 +109,23 @@ def test_messages(words: list[str], worked: Hive) -> None:
         assert INSTANT.fullmatch(one["sent_at"])
 
 
+def test_questions(worked: Hive) -> None:
+    questions.ask(worked, asker=AgentName("ada"), text="a")
+    one = questions.ask(worked, asker=AgentName("ada"), text="b", choices=["x"], choices_only=True, ttl_seconds=90, default="x")
+    questions.answer(worked, one.number, by="operator", text="x")
+    (asked,) = read("questions")
+    assert (asked["outcome"], asked["answer"], asked["resolved_by"], asked["deadline"]) == (None, None, None, None)
+    _, answered = read("questions", "--all")
+    assert answered.keys() == asked.keys() == QUESTION
+    assert (answered["choices"], answered["choices_only"], answered["default"]) == (["x"], True, "x")
+    assert (answered["outcome"], answered["answer"], answered["resolved_by"]) == ("answered", "x", "operator")
+    assert all(INSTANT.fullmatch(answered[key]) for key in ("asked_at", "deadline", "resolved_at"))
+
+
+def test_the_outcomes_of_questions_are_the_promised_ones() -> None:
+    assert [one.value for one in QuestionOutcome] == ["answered", "expired", "cancelled", "defaulted"]
+
+
 def test_send(worked: Hive) -> None:
     assert read("send", "ada", "x", "--key", "k") == {"number": 4}
     assert read("send", "ada", "x", "--key", "k") == {"number": 4}
@@ -134,7 +165,7 @@ def test_model(worked: Hive) -> None:
     assert read("model", "ada", "opus") == {"name": "ada", "model": "opus"}
 
 
-@pytest.mark.parametrize("words", [["ps"], ["inbox"], ["messages"], ["turns"], ["cost"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["ps"], ["inbox"], ["messages"], ["questions"], ["turns"], ["cost"]], ids=" ".join)
 def test_nothing_is_an_empty_list(words: list[str], hive: Hive) -> None:
     assert read(*words) == []
 

@@ -93,7 +93,15 @@ def test_an_agent_that_is_not_there_is_not_found(door: str, hive: Hive) -> None:
 @pytest.mark.parametrize("bad", [BAD[name] for name in ("option", "300 bytes", "right to left", "escape", "surrogate", "empty")])
 @pytest.mark.parametrize(
     "words",
-    [["spawn", "ada", "--model"], ["spawn", "ada", "--user"], ["cost", "--since"], ["read"], ["nope"]],
+    [
+        ["spawn", "ada", "--model"],
+        ["spawn", "ada", "--user"],
+        ["cost", "--since"],
+        ["read"],
+        ["answer"],
+        ["cancel-question"],
+        ["nope"],
+    ],
     ids=" ".join,
 )
 def test_other_bad_words_are_refused_without_being_printed_as_they_are(words: list[str], bad: str, hive: Hive) -> None:

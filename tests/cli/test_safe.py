@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hyperhive.cli import screen
-from hyperhive.core import agents
+from hyperhive.core import agents, questions
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import flow
@@ -28,6 +28,8 @@ COMMANDS = [
     ["inbox"],
     ["inbox", "mallory"],
     ["messages"],
+    ["questions"],
+    ["questions", "--all"],
     ["read", "--all"],
     ["events", "mallory"],
     ["events", "mallory", "--full"],
@@ -65,6 +67,9 @@ def mischief(hive: Hive) -> Hive:
     ]
     history.events(hive, mallory, *found)
     history.journal(hive, mallory, MISCHIEF)
+    questions.ask(hive, asker=mallory, text=MISCHIEF, choices=[FAKE, f"{'日' * 30}{FAKE}"], ttl_seconds=3600, default=MISCHIEF)
+    asked = questions.ask(hive, asker=mallory, text=MISCHIEF, choices=[FAKE], choices_only=True, ttl_seconds=1, default=FAKE)
+    questions.answer(hive, asked.number, by="operator", text=FAKE)
     return hive
 
 
@@ -96,7 +101,9 @@ def test_a_terminal_gets_colours_alone_and_no_line_that_passes_for_ours(words: l
 
 
 @pytest.mark.parametrize(
-    "words", [["inbox", "--json"], ["messages", "--json"], ["events", "mallory", "--json"], ["ps", "--json"]], ids=" ".join
+    "words",
+    [["inbox", "--json"], ["messages", "--json"], ["questions", "--json"], ["events", "mallory", "--json"], ["ps", "--json"]],
+    ids=" ".join,
 )
 def test_json_holds_every_character_and_none_that_acts(words: list[str], mischief: Hive) -> None:
     import msgspec

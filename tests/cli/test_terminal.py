@@ -3,14 +3,14 @@
 import pytest
 
 from hyperhive.cli import screen
-from hyperhive.core import agents
+from hyperhive.core import agents, questions
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, EventKind, Outcome, parse_name
 from tests.cli import history, shell
 
 LONGEST = "a" + "b" * 30
-TABLES = [["ps"], ["turns"], ["cost"], ["messages"], ["inbox"], ["events", LONGEST]]
+TABLES = [["ps"], ["turns"], ["cost"], ["messages"], ["inbox"], ["questions"], ["events", LONGEST]]
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def long_names(hive: Hive) -> Hive:
     agents.spawn(hive, name, config=AgentConfig(model="claude-" + "x" * 60), by="operator")
     history.ask(hive, name, "wörter " * 100)
     history.turn(hive, name, Outcome.FAILED, error="because " * 50, says="日本語" * 100)
+    questions.ask(hive, asker=name, text="wörter " * 100, choices=["x" * 200, "日" * 100], ttl_seconds=1e6, default="y" * 90)
     history.events(hive, name, (EventKind.TOOL, {"name": "Edit", "input": {"file_path": "/x" * 100, "old_string": "y" * 100}}))
     return hive
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import messages
+from hyperhive.core import messages, questions
 from hyperhive.core.model import OPERATOR, MessageState
 from hyperhive.core.tables import MessageRow
 from hyperhive.demo.model_api import ModelApi
@@ -52,6 +52,7 @@ def test_every_tool_works_and_is_loaded_with_its_instructions(home: Path, place:
         use(tool("whoami")) + use(tool("agents")) + use(tool("inbox"), limit=5),
         use(tool("recv"), wait_seconds=10),
         use(tool("send"), to="operator", body="all done", key="k"),
+        use(tool("ask_operator"), text="Which?", choices=["a", "b"], choices_only=True, ttl_seconds=600, default="b"),
         use(tool("send"), to="nobody-here", body="x"),
         say("end"),
     ]
@@ -72,7 +73,10 @@ def test_every_tool_works_and_is_loaded_with_its_instructions(home: Path, place:
     assert "ada, worker, idle\nbob, worker, idle\neve, manager, idle" in told
     assert any(text.endswith("| look here") for text in told)
     assert results[3].text.startswith(f"message {waiting.number} from operator, ")
-    assert [result.is_error for result in results] == [False] * 5 + [True]
+    assert [result.is_error for result in results] == [False] * 6 + [True]
+    (asked,) = questions.listed(place.hive)
+    assert results[5].text.startswith(f"asked as question {asked.number}; ")
+    assert (asked.asker, asked.choices, asked.choices_only, asked.default) == ("ada", ("a", "b"), True, "b")
     assert "there is no agent nobody-here" in results[-1].text
     assert [message.body for message in messages.inbox(place.hive, OPERATOR)] == ["all done"]
     with place.hive.db.read():

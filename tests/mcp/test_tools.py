@@ -6,7 +6,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from hyperhive.core import leases, messages, turns
+from hyperhive.core import leases, messages, questions, turns
 from hyperhive.core.model import OPERATOR, MessageState, Outcome, Wanted
 from hyperhive.core.tables import DATABASE, AgentRow, MessageRow
 from hyperhive.mcp import worker
@@ -31,7 +31,7 @@ async def test_all_tools_are_there_and_say_what_they_change(place: Place, mode: 
     async with connect(place.socket(), mode) as client:
         tools = (await client.list_tools()).tools
         assert client.instructions
-    assert [tool.name for tool in tools] == ["send", "recv", "inbox", "whoami", "agents"]
+    assert [tool.name for tool in tools] == ["send", "recv", "inbox", "whoami", "agents", "ask_operator"]
     read_only = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
     assert read_only == {"inbox", "whoami", "agents"}
     assert all(tool.description for tool in tools)
@@ -132,6 +132,65 @@ async def test_agents_tells_names_and_states_and_nothing_private(place: Place) -
         AgentRow.update(wanted=Wanted.DESTROYED).where(AgentRow.name == EVE).execute()
     async with connect(place.socket()) as client:
         assert text(await client.call_tool("agents")) == "ada, worker, idle\nbob, worker, stopped"
+
+
+async def test_ask_operator_comes_back_at_once_and_the_answer_is_mail(place: Place, mode: str) -> None:
+    given = {"text": "Which?", "choices": ["a", "b"], "choices_only": True, "ttl_seconds": 3600, "default": "b", "asker": "bob"}
+    async with connect(place.socket(), mode) as client:
+        said = text(await client.call_tool("ask_operator", given))
+        (asked,) = questions.listed(place.hive)
+        assert said == f"asked as question {asked.number}; the answer comes as mail and wakes you: end your turn"
+        assert (asked.asker, asked.text, asked.choices, asked.choices_only) == ("ada", "Which?", ("a", "b"), True)
+        assert asked.deadline is not None
+        assert ((asked.deadline - asked.asked_at).total_seconds(), asked.default) == (3600, "b")
+        questions.answer(place.hive, asked.number, by=OPERATOR, text="a")
+        assert "| operator_answered: question 1 was answered by operator." in text(await client.call_tool("inbox"))
+
+
+async def test_ask_operator_needs_a_text_alone(place: Place, mode: str) -> None:
+    async with connect(place.socket(BOB), mode) as client:
+        text(await client.call_tool("ask_operator", {"text": "Why?"}))
+        nothing = {"choices": None, "ttl_seconds": None, "default": None}
+        text(await client.call_tool("ask_operator", {"text": "How?", **nothing}))
+    found = questions.listed(place.hive)
+    assert [(one.asker, one.text) for one in found] == [("bob", "Why?"), ("bob", "How?")]
+    assert {(one.choices, one.choices_only, one.deadline, one.default) for one in found} == {((), False, None, None)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({}, "text"),
+        ({"text": " "}, "the question is empty"),
+        ({"text": "x" * 16_385}, "the question has 16385 bytes"),
+        ({"text": "x", "choices": ["a"] * 2}, "two choices are the same (give each choice once)"),
+        ({"text": "x", "choices": ["a\nb"]}, "cannot be a choice"),
+        ({"text": "x", "choices": [["a"]]}, "choices"),
+        ({"text": "x", "choices_only": True}, "only choices are taken, and there are none"),
+        ({"text": "x", "ttl_seconds": 0}, "a question cannot wait 0 seconds"),
+        ({"text": "x", "ttl_seconds": 1e300}, "a question cannot wait 1e+300 seconds"),
+        ({"text": "x", "default": "y"}, "there is no deadline (give ttl_seconds)"),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_refused_in_a_sentence(
+    place: Place, arguments: dict[str, object], sentence: str
+) -> None:
+    async with connect(place.socket()) as client:
+        result = await client.call_tool("ask_operator", arguments)
+        assert result.is_error
+        assert sentence in words(result)
+        assert "Traceback" not in words(result)
+        text(await client.call_tool("whoami"))
+    assert questions.listed(place.hive) == []
+
+
+async def test_no_tool_costs_words_that_say_nothing(place: Place) -> None:
+    async with connect(place.socket()) as client:
+        tools = (await client.list_tools()).tools
+    for tool in tools:
+        for about in tool.input_schema["properties"].values():
+            assert about["type"] in ("string", "number", "integer", "boolean", "array")
+            assert not {"title", "anyOf"} & about.keys()
 
 
 async def test_recv_refuses_when_no_turn_runs(place: Place, mode: str) -> None:
