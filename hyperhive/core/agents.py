@@ -2,32 +2,41 @@
 
 import os
 import socket
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
 
 from hyperhive.core import (
-    agent_config,
+    agent_toml,
+    applied,
+    approvals,
+    building,
     custody,
+    deploying,
+    deployments,
     doorbell,
     folders,
     leases,
     messages,
+    notices,
     operations,
     process,
+    proposed,
+    publishing,
     questions,
     roster,
     turns,
 )
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.builds import config_of, kept_config, write_build
+from hyperhive.core.builds import config_of
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, Expired, HyperhiveError
 from hyperhive.core.hive import Hive
-from hyperhive.core.identity import check_user, identity, new_range
-from hyperhive.core.model import Agent, AgentName, Blocked, Flavor, Verb, Wanted
+from hyperhive.core.identity import check_user, new_range
+from hyperhive.core.model import OPERATOR, Agent, AgentName, Blocked, Flavor, Occasion, Verb, Wanted
 from hyperhive.core.runtimes import Runtime, check, runtime_named
-from hyperhive.core.tables import AgentRow, DeploymentRow, MessageRow, OperationRow, TurnRow
+from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow, MessageRow, OperationRow, TurnRow
 
 
 class Spawned(msgspec.Struct, frozen=True):
@@ -47,6 +56,7 @@ def spawn(
     user: str | None = None,
     start: bool = True,
     by: str,
+    say: Callable[[str], None] = deploying.quiet,
 ) -> Spawned:
     """Make an agent; one that was destroyed before is made anew from what was kept of it.
 
@@ -58,45 +68,71 @@ def spawn(
     check_user(user)
     if config is not None:
         # As it will be read: what the reader would refuse must not be written.
-        agent_config.parse(agent_config.encode(config))
+        agent_toml.read(agent_toml.write(config))
     with operations.under_way(hive, name, Verb.START, by=by):
-        was_there = hive.paths.agent(name).exists()
-        row, is_new, number = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)
+        was_there = hive.paths.agent(name).exists() or applied.exists(hive, name)
+        row, is_new = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)
+        kept = row.deployed is not None
         try:
-            use = config or (AgentConfig() if row.deployed is None else kept_config(hive, name, row.deployed))
-            owner, group = identity(row.uid, row.user)
-            folders.prepare(hive, name, uid=owner, gid=group, flavor=flavor)
-            place = folders.place(hive, name, uid=owner, gid=group, program=None, config=use, flavor=flavor)
-            chosen.wrap(place, ["true"])
-            write_build(hive, name, number, use)
-            now = hive.now()
+            publishing.settle(hive, name)
+            applied.create(hive, name)
+            commit = _first_commit(hive, name, config, by=by)
             with hive.db.write():
-                AgentRow.update(
-                    **_unblocked(),
-                    flavor=flavor,
-                    host=socket.gethostname(),
-                    runtime=chosen.name,
-                    wanted=Wanted.STARTED if start else Wanted.STOPPED,
-                    deployed=number,
-                    destroyed_at=None,
-                    warnings="",
-                    news="You were made anew; what your earlier self kept is still there." if row.deployed is not None else "",
-                ).where(AgentRow.name == name).execute()
-                DeploymentRow.create(number=number, agent=name, outcome="deployed", started_at=now, ended_at=now)
+                number = next_number()
+                DeploymentRow.create(
+                    number=number, agent=name, occasion=Occasion.SPAWN, commit=commit, approved_by=by, started_at=hive.now()
+                )
+            with deploying.failing(hive, number):
+                _bring_about(hive, row, number, flavor=flavor, runtime=chosen, start=start, say=say)
         except BaseException:
             # What was there before stays, with its row, so that it can be spawned again or purged.
             if is_new and not was_there:
                 with suppress(HyperhiveError):
                     _forget(hive, name)
             raise
+        publishing.publish(hive, name)
     doorbell.ring_hive(hive.paths)
     doorbell.ring(hive.paths, name)
-    return Spawned(roster.get(hive, name), row.deployed is not None)
+    return Spawned(roster.get(hive, name), kept)
 
 
-def start(hive: Hive, name: AgentName, *, by: str) -> Agent:
+def spawn_asked(
+    hive: Hive, number: int, *, operation: int, say: Callable[[str], None] = deploying.quiet
+) -> deployments.Deployment:
+    """Make the agent that was asked for and approved, as deployment `number` and operation `operation`.
+
+    When it fails there is no agent, and the deployment says why. Raises as `spawn` does, and `Busy`.
+    """
+    asked = deployments.get(hive, number)
+    name = AgentName(asked.agent)
+    with hive.db.read():
+        approval = ApprovalRow.get(ApprovalRow.number == asked.approval)
+    flavor = approval.flavor or Flavor.WORKER
+    with (
+        operations.under_way(hive, name, Verb.DEPLOY, by=asked.approved_by or OPERATOR, number=operation),
+        deploying.failing(hive, number),
+    ):
+        chosen = runtime_named(_kept_runtime(hive, name) or hive.settings.runtime)
+        check(chosen, run=hive.run)
+        publishing.settle(hive, name, current=number)
+        was_there = hive.paths.agent(name).exists()
+        row, is_new = _reserve(hive, name, flavor=flavor, runtime=chosen, user=None)
+        try:
+            _bring_about(hive, row, number, flavor=flavor, runtime=chosen, start=True, say=say)
+        except BaseException:
+            if is_new and not was_there:
+                with suppress(HyperhiveError):
+                    _forget_agent(hive, name)
+            raise
+        publishing.publish(hive, name)
+    doorbell.ring_hive(hive.paths)
+    doorbell.ring(hive.paths, name)
+    return deployments.get(hive, number)
+
+
+def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> Agent:
     """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`."""
-    with operations.under_way(hive, name, Verb.START, by=by), hive.db.write():
+    with operations.under_way(hive, name, Verb.START, by=by, number=number), hive.db.write():
         if roster.living(name).wanted is not Wanted.STARTED:
             turns.add_news(name, "You were started.")
         AgentRow.update(**_unblocked(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()
@@ -104,12 +140,12 @@ def start(hive: Hive, name: AgentName, *, by: str) -> Agent:
     return roster.get(hive, name)
 
 
-def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bool = False) -> Agent:
+def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bool = False, number: int | None = None) -> Agent:
     """Stop an agent: the turn that runs ends and is acknowledged, or is interrupted with `now`.
 
     Raises `Expired` after `timeout` seconds; the agent then stops when its turn ends.
     """
-    with operations.under_way(hive, name, Verb.STOP, by=by, urgent=now):
+    with operations.under_way(hive, name, Verb.STOP, by=by, urgent=now, number=number):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
@@ -121,7 +157,7 @@ def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bo
     return roster.get(hive, name)
 
 
-def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False) -> Agent:
+def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: int | None = None) -> Agent:
     """Start an agent's harness anew, after its turn, or at once with `now`; what is pending is kept.
 
     Waits as long as a turn may take.
@@ -129,7 +165,7 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False) -> Agent
     with hive.db.read():
         row = roster.living(name)
     config, _ = config_of(hive, name, row.deployed)
-    with operations.under_way(hive, name, Verb.RESTART, by=by, urgent=now):
+    with operations.under_way(hive, name, Verb.RESTART, by=by, urgent=now, number=number):
         with hive.db.write():
             roster.living(name)
             turns.add_news(name, "You were restarted.")
@@ -170,7 +206,13 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
                 leases.expire(hive, name, reason=f"{name} was destroyed")
                 operations.drop(hive, name, reason=f"{name} was destroyed")
                 questions.drop(hive, name)
+                approvals.withdraw(hive, name, note=f"{name} was destroyed")
                 AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
+                EntryRow.create(agent=name, occasion=Occasion.DESTROY, by=by, at=hive.now())
+                told = notices.notify(hive, notices.managers(), f"destroyed: the agent {name} is gone; what it kept is kept.")
+        _publish(hive, name)
+    for who in told:
+        doorbell.ring(hive.paths, who)
     doorbell.ring_hive(hive.paths)
 
 
@@ -189,7 +231,8 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
             # Should this end half-way, what is left is no earlier self that a new agent could take over.
             AgentRow.update(deployed=None, model=None, conversation=None, news="").where(AgentRow.name == name).execute()
         with custody.taken(hive, name):
-            _forget(hive, name)
+            _forget(hive, name, by=by)
+        _publish(hive, name)
     doorbell.ring_hive(hive.paths)
 
 
@@ -200,8 +243,48 @@ def _kept_runtime(hive: Hive, name: AgentName) -> str | None:
     return row.runtime if row is not None and row.deployed is not None else None
 
 
-def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, user: str | None) -> tuple[AgentRow, bool, int]:
-    """Give an agent its row, its user and a deployment's number; says whether the row is new.
+def _first_commit(hive: Hive, name: AgentName, config: AgentConfig | None, *, by: str) -> str:
+    """The commit that an agent begins with: a new one for a configuration, else what is kept of it."""
+    with hive.db.read():
+        kept = deployments.applied_commit(AgentRow.get(AgentRow.name == name))
+    if config is None and kept is not None:
+        return kept
+    return applied.write_commit(
+        hive, name, {building.FILE: agent_toml.write(config or AgentConfig())}, parent=kept,
+        message=f"Spawn {name}", author=by, at=hive.now(),
+    )  # fmt: skip
+
+
+def _bring_about(
+    hive: Hive,
+    row: AgentRow,
+    number: int,
+    *,
+    flavor: Flavor,
+    runtime: Runtime,
+    start: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Make an agent of its row, by the deployment of that number."""
+    deploying.carry_out(
+        hive,
+        row,
+        number,
+        say=say,
+        changes={
+            **_unblocked(),
+            "flavor": flavor,
+            "host": socket.gethostname(),
+            "runtime": runtime.name,
+            "wanted": Wanted.STARTED if start else Wanted.STOPPED,
+            "destroyed_at": None,
+            "news": "You were made anew; what your earlier self kept is still there." if row.deployed is not None else "",
+        },
+    )
+
+
+def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, user: str | None) -> tuple[AgentRow, bool]:
+    """Give an agent its row, with its user; says whether the row is new.
 
     It is a tombstone until all that it needs is there, so one whose making was cut short can be made again or purged.
     """
@@ -230,7 +313,8 @@ def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, u
         if row.uid is None and row.deployed is None and row.user is None and os.geteuid() == 0 and runtime.separates_users:
             row.uid = new_range(hive)
             AgentRow.update(uid=row.uid).where(AgentRow.name == name).execute()
-        return row, is_new, next_number()
+        row.runtime = runtime.name
+        return row, is_new
 
 
 def _unblocked() -> dict[str, object]:
@@ -247,12 +331,33 @@ def _unblocked() -> dict[str, object]:
     }
 
 
-def _forget(hive: Hive, name: AgentName) -> None:
-    """Remove an agent's folders, then its rows."""
+def _forget(hive: Hive, name: AgentName, *, by: str | None = None) -> None:
+    """Remove all of an agent: folders, repository, then rows; `by` has it stand in the deploy log."""
+    applied.purge(hive, name)
+    proposed.purge(hive, name)
+    _forget_agent(hive, name, tables=(TurnRow, OperationRow, DeploymentRow, ApprovalRow), by=by)
+
+
+def _forget_agent(
+    hive: Hive,
+    name: AgentName,
+    *,
+    tables: Sequence[type[TurnRow | OperationRow | DeploymentRow | ApprovalRow]] = (TurnRow,),
+    by: str | None = None,
+) -> None:
+    """Remove an agent's folders, then its rows in these tables."""
     folders.purge(hive, name)
     with hive.db.write():
-        for table in (TurnRow, OperationRow, DeploymentRow):
+        for table in tables:
             table.delete().where(table.agent == name).execute()
         # A later agent of the name has keys of its own.
         MessageRow.update(key=None).where(MessageRow.sender == name).execute()
         AgentRow.delete().where(AgentRow.name == name).execute()
+        if by is not None:
+            EntryRow.create(agent=name, occasion=Occasion.PURGE, by=by, at=hive.now())
+
+
+def _publish(hive: Hive, name: AgentName) -> None:
+    """What was done is done, also where git does not take it now: it is published with whatever comes next."""
+    with suppress(HyperhiveError):
+        publishing.publish(hive, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hyperhive.core import beneath, git, git_export, git_objects, git_trees
-from hyperhive.core.errors import Invalid, NotFound
+from hyperhive.core.errors import CommandFailed, Invalid, NotFound
 from hyperhive.core.git_objects import SCRATCH, Commit
 from hyperhive.core.git_trees import Entry
 from hyperhive.core.hive import Hive
@@ -34,6 +34,11 @@ def repository_of(hive: Hive, name: AgentName) -> Path:
     if not path.is_dir():
         raise NotFound(f"nothing was ever configured for {name} by commits", hint="hyperhive ps")
     return path
+
+
+def exists(hive: Hive, name: AgentName) -> bool:
+    """The agent has a repository."""
+    return hive.paths.applied(name).is_dir()
 
 
 def write_commit(
@@ -127,6 +132,19 @@ def changed_files(hive: Hive, name: AgentName, before: str | None, after: str) -
     command = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", *_trees(hive, name, before, after)]
     names = git.run(repository_of(hive, name), command, most=_NAMES_MOST)
     return [path.decode("utf-8", "replace") for path in names.split(b"\0") if path]
+
+
+def descends(hive: Hive, name: AgentName, commit_id: str, ancestor: str) -> bool:
+    """The commit was made on top of the other, or is the same. Raises `NotFound`."""
+    repository = repository_of(hive, name)
+    words = ["merge-base", "--is-ancestor", commit_of(hive, name, ancestor).id, commit_of(hive, name, commit_id).id]
+    try:
+        git.run(repository, words)
+    except CommandFailed as error:
+        if error.code == 1:
+            return False
+        raise
+    return True
 
 
 def references(hive: Hive, name: AgentName) -> dict[str, str]:

@@ -64,12 +64,13 @@ def approve(hive: Hive, number: int, *, by: str, commit: str | None = None, comp
         row = _pending(hive, number)
         if commit is not None and commit != row.commit:
             raise Conflict(f"approval {number} is about the commit {row.commit}", hint=f"`hyperhive show {number}`")
-        operation = None
+        operation = onto = None
         if row.kind is ApprovalKind.CONFIG:
             agent = AgentRow.get_or_none(AgentRow.name == row.agent)
             if agent is None or agent.wanted is Wanted.DESTROYED:
                 raise Conflict(f"{row.agent} is gone", hint=f"`hyperhive deny {number}`")
-            _check_base(number, deployments.applied_commit(agent), compared_with or row.compared_with)
+            onto = deployments.applied_commit(agent)
+            _check_base(number, onto, compared_with or row.compared_with)
         elif row.kind is ApprovalKind.SPAWN:
             agent = AgentRow.get_or_none(AgentRow.name == row.agent)
             if agent is not None and agent.wanted is not Wanted.DESTROYED:
@@ -83,11 +84,13 @@ def approve(hive: Hive, number: int, *, by: str, commit: str | None = None, comp
                 number=number,
                 occasion=Occasion.SPAWN if row.kind is ApprovalKind.SPAWN else Occasion.DEPLOY,
                 commit=row.commit,
+                onto=onto,
                 approval=number,
                 by=by,
             )
         told = _tell(hive, row, f"approved by {by}")
     _ring(hive, row, told)
+    # Whoever carries it out is found by the caller: itself, or the hub that it rings.
     return Approved(get(hive, number), operation)
 
 
@@ -102,6 +105,7 @@ def deny(hive: Hive, number: int, *, by: str, note: str = "") -> Approval:
         if row.kind is not ApprovalKind.TOOL:
             deployments.unsettle(hive, AgentName(row.agent))
     _ring(hive, row, told)
+    doorbell.ring_hive(hive.paths)
     return get(hive, number)
 
 

@@ -17,13 +17,17 @@ ERROR_MOST: Final = 4000
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """One configuration that an agent was given, or was to be given. Without an outcome it waits or is under way."""
+    """One configuration that an agent was given, or was to be given. Without an outcome it waits or is under way.
+
+    `onto` is the commit that was applied when it was decided: over another one it is not deployed.
+    """
 
     number: int
     agent: str
     occasion: Occasion
     approval: int | None
     commit: str | None
+    onto: str | None
     base: str | None
     approved_by: str | None
     outcome: DeploymentOutcome | None
@@ -39,6 +43,7 @@ def queue(
     number: int | None = None,
     occasion: Occasion,
     commit: str,
+    onto: str | None,
     approval: int | None,
     by: str,
 ) -> int:
@@ -48,10 +53,10 @@ def queue(
     """
     number = next_number() if number is None else number
     DeploymentRow.insert(
-        number=number, agent=name, occasion=occasion, approval=approval, commit=commit, approved_by=by, started_at=hive.now()
-    ).execute()
-    verb = Verb.UPDATE if occasion is Occasion.UPDATE else Verb.DEPLOY
-    return operations.ask(hive, name, verb, by=by, argument=str(number))
+        number=number, agent=name, occasion=occasion, approval=approval, commit=commit, onto=onto, approved_by=by,
+        started_at=hive.now(),
+    ).execute()  # fmt: skip
+    return operations.ask(hive, name, Verb.DEPLOY, by=by, argument=str(number))
 
 
 def fail(hive: Hive, number: int, *, why: str, end: str = "") -> None:

@@ -14,10 +14,11 @@ from typing import Final, Protocol
 
 from inotify_simple import INotify, flags
 
-from hyperhive.core import doorbell, eligibility, process, questions
+from hyperhive.core import approvals, doorbell, eligibility, process, questions
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import OTHERS_WAIT, WAKE
+from hyperhive.core.hub_operations import HubOperations
 from hyperhive.core.identity import identity
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
@@ -99,6 +100,7 @@ class Hub:
         self._strangers: dict[socket.socket, bytes] = {}
         self._links: dict[AgentName, socket.socket] = {}
         self._processes: dict[AgentName, process.Process] = {}
+        self._operations = HubOperations(hive, log)
         self._serving: list[Child] = []
         self._held: dict[AgentName, float] = {}
         self._in_vain: dict[AgentName, int] = {}
@@ -129,13 +131,15 @@ class Hub:
         for child in self._processes.values():
             with suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGTERM)
+        self._operations.end()
         deadline = time.monotonic() + END_MOST
-        while self._processes and time.monotonic() < deadline:
+        while (self._processes or self._operations.pids) and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.02)
         for name, child in self._processes.items():
             self._log(f"the harness of {name} did not end, and is killed")
             process.end_group(child)
+        self._operations.kill()
         for serving in self._serving:
             serving.end()
         for listener, _ in self._listeners.values():
@@ -153,7 +157,11 @@ class Hub:
             self._open_sockets()
             self._resolve_questions()
             waiting = [one.name for one in eligibility.eligible(self._hive)]
-            for due in filter(None, (eligibility.next_due(self._hive), questions.next_due(self._hive))):
+            if (again := self._operations.look()) is not None:
+                self._next_look = min(self._next_look, again)
+            for due in filter(
+                None, (eligibility.next_due(self._hive), questions.next_due(self._hive), approvals.next_deadline(self._hive))
+            ):
                 self._next_look = min(self._next_look, now + max(0.02, (due - self._hive.now()).total_seconds() + 0.01))
         except HyperhiveError as error:
             self._log(f"the hive cannot be read: {error}")
@@ -203,6 +211,8 @@ class Hub:
     def _reap(self) -> None:
         """Notice harnesses that have ended; each is looked at again."""
         self._serving = [child for child in self._serving if not child.reap()]
+        if self._operations.reap():
+            self._next_look = 0.0
         for name, child in list(self._processes.items()):
             code = child.poll()
             if code is None:

@@ -60,6 +60,7 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
         (
             "ALTER TABLE operation ADD COLUMN result TEXT",
             "ALTER TABLE deployment ADD COLUMN occasion TEXT NOT NULL DEFAULT 'spawn'",
+            "ALTER TABLE deployment ADD COLUMN onto TEXT",
             "ALTER TABLE deployment ADD COLUMN base TEXT",
             "ALTER TABLE deployment ADD COLUMN approved_by TEXT",
             "ALTER TABLE deployment ADD COLUMN error TEXT",

@@ -322,6 +322,7 @@ class Agent(msgspec.Struct, frozen=True):
     model: str | None
     mail: Mail
     logged_in: bool
+    up_to_date: bool
     keeps_events: bool
     last_turn: LastTurn | None
     deployed: int | None

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
+from peewee import Expression
+
 from hyperhive.core import doorbell
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
@@ -23,6 +25,8 @@ FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
 # So many operations of one asker may wait at a time.
 WAITING_MOST: Final = 20
+# How long a tool waits for the operation that it asked for, in seconds.
+ANSWER_MOST: Final = 30.0
 # How long a process that was ended may take to give its lock back, in seconds.
 TAKE_MOST: Final = 2.0
 
@@ -174,14 +178,15 @@ def remember(number: int, result: str) -> None:
     OperationRow.update(result=result).where(OperationRow.number == number).execute()
 
 
+def is_overdue(hive: Hive) -> bool:
+    """Something has waited for too long to be taken."""
+    with hive.db.read():
+        return OperationRow.select().where(_overdue(hive)).exists()
+
+
 def expire(hive: Hive) -> list[Operation]:
     """End what has waited for too long to be taken. Within a write. Gives back what was ended."""
-    now = hive.now()
-    old = (
-        (OperationRow.state == OperationState.PENDING)
-        & (OperationRow.asked_at < now - PENDING_MOST)
-        & OperationRow.verb.not_in(FOR_HARNESS)
-    )
+    now, old = hive.now(), _overdue(hive)
     ended = [operation_from(row) for row in OperationRow.select().where(old)]
     if ended:
         OperationRow.update(state=OperationState.EXPIRED, error="nobody took it in time", ended_at=now).where(
@@ -287,6 +292,14 @@ def _bury(hive: Hive, name: AgentName) -> None:
     OperationRow.update(state=OperationState.FAILED, error="its process died", ended_at=hive.now()).where(
         OperationRow.agent == name, OperationRow.state == OperationState.RUNNING, OperationRow.verb.not_in(FOR_HARNESS)
     ).execute()
+
+
+def _overdue(hive: Hive) -> Expression:
+    return (
+        (OperationRow.state == OperationState.PENDING)
+        & (OperationRow.asked_at < hive.now() - PENDING_MOST)
+        & OperationRow.verb.not_in(FOR_HARNESS)
+    )
 
 
 def _waits(hive: Hive, name: AgentName) -> bool:

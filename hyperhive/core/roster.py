@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from hyperhive.core import eligibility, folders, messages, operations, turns
+from hyperhive.core import bases, eligibility, folders, messages, operations, turns
 from hyperhive.core.builds import config_of
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
@@ -53,6 +53,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
     full = is_held(hive.paths.lock("hub")) and _is_full(hive)
     waiting = {one.name: one.waits_since for one in eligibility.eligible(hive)} if full else {}
     shared_login = any(hive.settings.claude.env.get(key) for key in _LOGIN_VARIABLES)
+    standing = {runtime: bases.known_base(hive, runtime) for runtime in {row.runtime for row in rows}}
     now = hive.now()
 
     def agent(row: AgentRow) -> Agent:
@@ -82,6 +83,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             mail=mail.get(row.name, Mail(0, 0, 0)),
             logged_in=row.blocked is not Blocked.LOGIN
             and (shared_login or hive.paths.agent_token(name).exists() or folders.is_login_there(hive, name)),
+            up_to_date=row.base is None or standing.get(row.runtime) is None or row.base == standing[row.runtime],
             keeps_events=row.keeps_events,
             last_turn=_last_turn(last.get(row.name)),
             deployed=row.deployed,

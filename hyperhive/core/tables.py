@@ -227,6 +227,7 @@ class DeploymentRow(Row):
     occasion: WordField[Occasion] = WordField(Occasion, default=Occasion.SPAWN)
     approval = IntegerField(null=True)
     commit = Text(null=True)
+    onto = Text(null=True)
     base = Text(null=True)
     approved_by = Text(null=True)
     outcome: WordField[DeploymentOutcome | None] = WordField(DeploymentOutcome, null=True)

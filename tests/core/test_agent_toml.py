@@ -115,7 +115,7 @@ def test_a_server_that_is_named_as_our_own_is_left_out_and_the_rest_stands(serve
 # What is nearly right finds more than what is only bytes.
 PIECES = st.sampled_from(
     ["role", "tools", "allow", "env", "limits", "memory", "mounts", "mcp_servers", "hyperhive", "command", "[", "]", "[[", "]]",
-     "{", "}", ".", "=", ",", "\n", '"', "'", '"""', "'''", "\\u0000", "\\ud800", "\0", "\r", "#", "1", "-inf", "nan", 
+     "{", "}", ".", "=", ",", "\n", '"', "'", '"""', "'''", "\\u0000", "\\ud800", "\0", "\r", "#", "1", "-inf", "nan",
      "1979-05-27T07:32:00Z", "0x" + "f" * 40, "9" * 5_000, "true", '"4G"', '"x"', "é"]
 )  # fmt: skip
 

@@ -1,0 +1,101 @@
+"""The hub's part in operations: each that waits is carried out in a process of its own, started here."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Final
+
+from hyperhive.core import approvals, deployments, operations, process, publishing
+from hyperhive.core.errors import HyperhiveError
+from hyperhive.core.hive import Hive
+from hyperhive.core.log import Log
+
+# So many at a time: each is a Python of its own, and what it builds may use much more.
+MOST: Final = 4
+# How often one is started that ends without having begun, and the waits before that, in seconds.
+TRIES: Final = 3
+PAUSE: Final = 2.0
+# How often git is asked again for what it did not take, in seconds.
+SETTLE: Final = 60.0
+
+
+class HubOperations:
+    """The processes that carry out operations, by the number of what they carry out."""
+
+    def __init__(self, hive: Hive, log: Log) -> None:
+        self._hive = hive
+        self._log = log
+        self._processes: dict[int, process.Process] = {}
+        self._tries: dict[int, int] = {}
+        self._not_before: dict[int, float] = {}
+        self._settled: dict[str, float] = {}
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that live."""
+        return [child.pid for child in self._processes.values()]
+
+    def look(self) -> float | None:
+        """Start what waits and can be done now. Gives back when to look again at the latest (monotonic), or None."""
+        now = time.monotonic()
+        self._tidy(now)
+        again = []
+        for one in operations.ready(self._hive):
+            if one.number in self._processes or len(self._processes) >= MOST:
+                continue
+            if (pause := self._not_before.get(one.number, 0.0)) > now:
+                again.append(pause)
+                continue
+            self._start(one.number, now)
+        return min(again, default=None)
+
+    def reap(self) -> bool:
+        """Notice those that have ended. Says whether there was one."""
+        ended = {number: child for number, child in self._processes.items() if child.poll() is not None}
+        for number, child in ended.items():
+            del self._processes[number]
+            if child.returncode < 0:
+                self._log(f"operation {number} was ended by signal {-child.returncode}")
+        return bool(ended)
+
+    def end(self) -> None:
+        """Tell all to end: what they do ends in order, and is failed or comes again."""
+        for child in self._processes.values():
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End those that did not."""
+        for number, child in self._processes.items():
+            self._log(f"operation {number} did not end, and is killed")
+            process.end_group(child)
+        self._processes.clear()
+
+    def _start(self, number: int, now: float) -> None:
+        tries = self._tries[number] = self._tries.get(number, 0) + 1
+        if tries > TRIES:
+            operations.refuse(self._hive, number, error="the process that was to do it did not come so far")
+            return
+        # It is gone from what waits as soon as its process has begun it.
+        self._not_before[number] = now + PAUSE * tries
+        try:
+            self._processes[number] = process.start(
+                [sys.executable, "-m", "hyperhive", "operate", str(number)], env=process.parented(os.environ), stdout=2, stderr=2
+            )
+        except HyperhiveError as error:
+            self._log(f"operation {number} cannot be started: {error}")
+
+    def _tidy(self, now: float) -> None:
+        """What waited for too long ends; what somebody who died has left half-done is asked to be put right."""
+        approvals.resolve_overdue(self._hive)
+        unsettled = [name for name in publishing.unsettled(self._hive) if now - self._settled.get(name, -SETTLE) >= SETTLE]
+        if not unsettled and not operations.is_overdue(self._hive):
+            return
+        with self._hive.db.write():
+            for one in operations.expire(self._hive):
+                self._log(f"operation {one.number}, {one.verb} of {one.agent}, waited for too long")
+            for name in unsettled:
+                self._settled[name] = now
+                deployments.unsettle(self._hive, name)

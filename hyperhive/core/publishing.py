@@ -1,0 +1,157 @@
+"""What git shows of an agent, made to follow the rows: branch, tags, the deploy log. Repeatable, whoever died before."""
+
+from typing import Final
+
+from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
+from hyperhive.core.builds import config_of
+from hyperhive.core.errors import Expired
+from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock, holder, is_held
+from hyperhive.core.model import AgentName, ApprovalState, DeploymentOutcome, Occasion, OperationState, Verb, Wanted
+from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow, OperationRow
+
+MAIN: Final = "refs/heads/main"
+# How long another one may take to publish, in seconds.
+LOCK_MOST: Final = 60.0
+_TAGS: Final = {ApprovalState.APPROVED: "approved", ApprovalState.DENIED: "denied", ApprovalState.FAILED: "failed"}
+
+
+def settle(hive: Hive, name: AgentName, *, current: int | None = None) -> None:
+    """End what somebody who died has left half-done of an agent, and give git to whoever has none yet.
+
+    By the one who holds the agent; `current` is the deployment that it carries out itself.
+    """
+    adopt(hive, name)
+    with hive.db.write():
+        told = [one for row in _dead(name, current) for one in _bury(hive, row)]
+    for who in told:
+        doorbell.ring(hive.paths, who)
+    if applied.exists(hive, name):
+        applied.forget_incoming(hive, name)
+
+
+def adopt(hive: Hive, name: AgentName) -> None:
+    """Write the first commit of an agent that was made before its configuration was kept in git."""
+    with hive.db.read():
+        agent = AgentRow.get_or_none(AgentRow.name == name)
+        if agent is None or agent.deployed is None or deployments.applied_commit(agent) is not None:
+            return
+        deployed, runtime = agent.deployed, agent.runtime
+    config, _ = config_of(hive, name, deployed)
+    applied.create(hive, name)
+    commit = applied.write_commit(
+        hive, name, {building.FILE: agent_toml.write(config)}, parent=None,
+        message=f"Take over what {name} was given", author="hive", at=hive.now(),
+    )  # fmt: skip
+    base = bases.base_of(hive, runtime)
+    with hive.db.write():
+        DeploymentRow.update(commit=commit, base=base).where(
+            DeploymentRow.number == deployed, DeploymentRow.commit.is_null()
+        ).execute()
+        AgentRow.update(base=base).where(AgentRow.name == name, AgentRow.base.is_null()).execute()
+        EntryRow.create(
+            agent=name, occasion=Occasion.SPAWN, deployment=deployed, commit=commit, base=base, by="hive",
+            subject=f"Take over what {name} was given", at=hive.now(),
+        )  # fmt: skip
+
+
+def publish(hive: Hive, name: AgentName, *, built_now: int | None = None) -> None:
+    """Make an agent's references what the rows say, and write what is new into the deploy log. By the one who holds the agent.
+
+    `built_now` is the deployment that is being built at this moment.
+    """
+    with Lock(hive.paths.lock("hive.meta")) as lock:
+        if not custody.wait(lock.take, LOCK_MOST):
+            raise Expired(
+                f"the deploy log is being written for long ({holder(hive.paths.lock('hive.meta'))})", hint="hyperhive doctor"
+            )
+        with hive.db.read():
+            wanted = _references(name, built_now)
+            entries = [_entry(row) for row in EntryRow.select().where(EntryRow.published == False).order_by(EntryRow.number)]
+        if wanted:
+            applied.publish(hive, name, wanted)
+        for entry in entries:
+            meta.record(hive, entry)
+        if entries:
+            with hive.db.write():
+                EntryRow.update(published=True).where(EntryRow.number.in_([entry.number for entry in entries])).execute()
+
+
+def unsettled(hive: Hive) -> list[AgentName]:
+    """The agents for which `settle` and `publish` have something to do that nobody is about to do."""
+    with hive.db.read():
+        found = {row.agent for row in EntryRow.select().where(EntryRow.published == False)}
+        for row in DeploymentRow.select().where(DeploymentRow.outcome.is_null()):
+            if not _is_queued(row.number):
+                found.add(row.agent)
+        without = AgentRow.select(AgentRow.name).join(DeploymentRow, on=(DeploymentRow.number == AgentRow.deployed))
+        found |= {agent.name for agent in without.where(AgentRow.wanted != Wanted.DESTROYED, DeploymentRow.commit.is_null())}
+        coming = {
+            row.agent
+            for row in OperationRow.select().where(
+                OperationRow.state == OperationState.PENDING, OperationRow.verb.in_((Verb.PUBLISH, Verb.DEPLOY, Verb.UPDATE))
+            )
+        }
+    return sorted(AgentName(name) for name in found - coming if not is_held(hive.paths.operation_lock(AgentName(name))))
+
+
+def _references(name: AgentName, built_now: int | None) -> dict[str, str]:
+    """Every reference of an agent's repository, as the rows say. Within a read."""
+    wanted: dict[str, str] = {}
+
+    def tag(word: str, number: int, commit: str | None) -> None:
+        assert commit is not None
+        wanted[f"refs/tags/{word}/{number}"] = commit
+
+    for row in ApprovalRow.select().where(ApprovalRow.agent == name, ApprovalRow.commit.is_null(False)):
+        tag("proposal", row.number, row.commit)
+        if row.state in _TAGS:
+            tag(_TAGS[row.state], row.number, row.commit)
+    for one in DeploymentRow.select().where(DeploymentRow.agent == name, DeploymentRow.commit.is_null(False)):
+        tag("approved", one.number, one.commit)
+        if one.outcome is DeploymentOutcome.DEPLOYED:
+            tag("deployed", one.number, one.commit)
+        elif one.outcome is DeploymentOutcome.FAILED:
+            tag("failed", one.number, one.commit)
+        elif one.number == built_now:
+            tag("building", one.number, one.commit)
+    agent = AgentRow.get_or_none(AgentRow.name == name)
+    if agent is not None and (commit := deployments.applied_commit(agent)) is not None:
+        wanted[MAIN] = commit
+    return wanted
+
+
+def _entry(row: EntryRow) -> meta.Entry:
+    return meta.Entry(
+        number=row.number, agent=row.agent, what=row.occasion.value, deployment=row.deployment, commit=row.commit,
+        by=row.by, at=row.at, base=row.base, subject=row.subject,
+    )  # fmt: skip
+
+
+def _dead(name: AgentName, current: int | None) -> list[DeploymentRow]:
+    """Deployments that nobody carries out any more. Within a read or write, by the one who holds the agent."""
+    return [
+        row
+        for row in DeploymentRow.select().where(DeploymentRow.agent == name, DeploymentRow.outcome.is_null())
+        if row.number != current and not _is_queued(row.number)
+    ]
+
+
+def _is_queued(number: int) -> bool:
+    return (
+        OperationRow.select()
+        .where(
+            OperationRow.verb.in_((Verb.DEPLOY, Verb.UPDATE)),
+            OperationRow.argument == str(number),
+            OperationRow.state == OperationState.PENDING,
+        )
+        .exists()
+    )
+
+
+def _bury(hive: Hive, row: DeploymentRow) -> list[AgentName]:
+    why = "whoever carried it out died, or nobody came to do it"
+    DeploymentRow.update(outcome=DeploymentOutcome.FAILED, error=why, ended_at=hive.now()).where(
+        DeploymentRow.number == row.number, DeploymentRow.outcome.is_null()
+    ).execute()
+    return deployments.tell_failed(hive, row, why)
