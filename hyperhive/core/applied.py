@@ -9,7 +9,7 @@ from typing import Final
 
 from hyperhive.core import beneath, git, git_export, git_objects, git_trees
 from hyperhive.core.errors import CommandFailed, Invalid, NotFound
-from hyperhive.core.git_objects import SCRATCH, Commit
+from hyperhive.core.git_objects import Commit
 from hyperhive.core.git_trees import Entry
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
@@ -17,7 +17,7 @@ from hyperhive.core.model import AgentName
 INCOMING: Final = "refs/incoming/"
 QUARANTINE: Final = "tmp_objdir-"
 _REFERENCE: Final = re.compile(r"refs/heads/main|refs/tags/[a-z]+/[1-9][0-9]{0,17}")
-_LEFT_OVER: Final = ("tmp_", SCRATCH)
+_LEFT_OVER: Final = "tmp_"
 _NAMES_MOST: Final = 4 * 1024**2
 # How far a difference is read to say how long it is.
 _DIFF_BEYOND: Final = 64 * 1024**2
@@ -85,17 +85,8 @@ def read(hive: Hive, name: AgentName, commit_id: str, path: str, *, most: int) -
 
     Raises `Invalid` for a link, and for more than `most` bytes; `NotFound` for the commit.
     """
-    git_trees.check_path(path)
-    repository, tree = repository_of(hive, name), commit_of(hive, name, commit_id).tree
-    line = git.run(repository, ["ls-tree", "-z", "-l", "--full-tree", tree, "--", path]).removesuffix(b"\0")
-    mode, kind, object_id, size = (line.partition(b"\t")[0].decode().split() or ["", "", "", ""])[:4]
-    if kind != "blob":
-        return None
-    if mode == git_trees.LINK:
-        raise Invalid(f"{path} is a link", hint=f"commit a file in its place: git rm {path}")
-    if int(size) > most:
-        raise Invalid(f"{path} holds {size} bytes; {most} are the most", hint="make it smaller")
-    return git_objects.read_files(repository, [object_id], most=most)[object_id]
+    tree = commit_of(hive, name, commit_id).tree
+    return git_trees.read_file(repository_of(hive, name), tree, path, most=most)
 
 
 def export(hive: Hive, name: AgentName, commit_id: str, folder: Path) -> None:
@@ -169,7 +160,8 @@ def publish(hive: Hive, name: AgentName, wanted: Mapping[str, str]) -> None:
     ]
     changes += [f"delete {reference}\0\0" for reference in now if reference not in wanted]
     if changes:
-        _forget_locks(repository)
+        git.tidy(repository)
+        _forget_torn(repository)
         _update(repository, changes)
 
 
@@ -181,8 +173,8 @@ def forget_incoming(hive: Hive, name: AgentName) -> None:
     repository = hive.paths.applied(name)
     if not repository.is_dir():
         return
-    _forget_locks(repository)
-    for folder in (repository, repository / "objects", *repository.glob("objects/??"), repository / "objects/pack"):
+    git.tidy(repository)
+    for folder in (repository / "objects", *repository.glob("objects/??"), repository / "objects/pack"):
         for found in os.listdir(folder) if folder.is_dir() else ():
             if found.startswith(_LEFT_OVER):
                 beneath.remove(folder, found)
@@ -214,11 +206,9 @@ def _update(repository: Path, changes: list[str]) -> None:
     git.run(repository, ["update-ref", "--stdin", "-z"], stdin="".join(["start\0", *changes, "prepare\0commit\0"]).encode())
 
 
-def _forget_locks(repository: Path) -> None:
-    """Remove what a git that was killed, or a power cut, left in the way of a reference: locks, and files without an id."""
-    for folder, _, files in os.walk(repository):
+def _forget_torn(repository: Path) -> None:
+    """Remove references that a power cut left empty: what they named is in the rows, from which all of them come."""
+    for folder, _, files in os.walk(repository / "refs"):
         for file in files:
-            # No reference may be called so (git-check-ref-format(1)).
-            is_lock = file.endswith(".lock")
-            if is_lock or (folder.startswith(f"{repository}/refs") and Path(folder, file).stat().st_size == 0):
+            if Path(folder, file).stat().st_size == 0:
                 Path(folder, file).unlink()

@@ -13,6 +13,8 @@ from hyperhive.core.output import Output, collect
 MAIN: Final = "refs/heads/main"
 # The tree without files; every git knows it, also where it was never written.
 EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+# What lies in a repository under this beginning is only needed while something runs.
+SCRATCH: Final = "scratch-"
 _MOST: Final = 16 * 1024**2
 _ID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PART_OF_ID: Final = re.compile(r"[0-9a-f]{4,63}")
@@ -136,6 +138,18 @@ def create(repository: Path, *, readable: bool) -> None:
         sync(repository.parent)
     except OSError as error:
         raise Unavailable(f"{repository} cannot be made: {error.strerror}", hint=f"df -h {repository.parent}") from None
+
+
+def tidy(repository: Path) -> None:
+    """Remove what a git that was killed has left in the way of the next. Nobody else may write there meanwhile."""
+    for folder, below, files in os.walk(repository):
+        for name in [name for name in below if name.startswith(SCRATCH)]:
+            beneath.remove(Path(folder), name)
+        below[:] = [name for name in below if name != "objects"]
+        # No reference may be called so (git-check-ref-format(1)).
+        for file in files:
+            if file.endswith(".lock"):
+                Path(folder, file).unlink()
 
 
 def sync(folder: Path) -> None:

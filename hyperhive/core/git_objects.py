@@ -11,10 +11,8 @@ from typing import Final
 import msgspec
 
 from hyperhive.core import git
-from hyperhive.core.errors import CommandFailed, Invalid, NotFound, Unavailable
+from hyperhive.core.errors import Invalid, NotFound, Unavailable
 
-# What lies in a repository under this beginning is only needed while something runs.
-SCRATCH: Final = "scratch-"
 _COMMIT_MOST: Final = 256 * 1024
 _MESSAGE_MOST: Final = 16 * 1024
 _SUBJECT_MOST: Final = 200
@@ -47,30 +45,21 @@ def commit_of(repository: Path, commit_id: str) -> Commit:
     return _parse(wanted, rest[: int(words[2])])
 
 
+def commits_of(repository: Path, ids: Sequence[str]) -> list[Commit]:
+    """Read commits that are known to be there, in their order."""
+    found = _read_all(repository, ids, b"commit", most=_COMMIT_MOST * max(1, len(ids)))
+    return [_parse(one, found[one]) for one in ids]
+
+
 def read_files(repository: Path, ids: Sequence[str], *, most: int) -> dict[str, bytes]:
     """The content of files by their object ids. Raises `Invalid` when one is missing or together they exceed `most` bytes."""
-    wanted = sorted(set(ids))
-    if not wanted:
-        return {}
-    data = git.run(repository, ["cat-file", "--batch"], stdin="".join(f"{one}\n" for one in wanted).encode(),
-                   most=most + 100 * len(wanted))  # fmt: skip
-    found: dict[str, bytes] = {}
-    at = 0
-    for one in wanted:
-        end = data.find(b"\n", at)
-        words = data[at:end].split()
-        if len(words) != 3 or words[1] != b"blob":
-            raise Invalid(f"the file {one} is not in {repository.name}", hint=f"git --git-dir={repository} fsck")
-        size = int(words[2])
-        found[one] = data[end + 1 : end + 1 + size]
-        at = end + size + 2
-    return found
+    return _read_all(repository, ids, b"blob", most=most)
 
 
 def tree_with(repository: Path, tree: str | None, files: Mapping[str, bytes], *, without: Iterable[str] = ()) -> str:
     """The id of a tree that is `tree` with these files in place of its own, and without some; None begins with nothing."""
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=repository))
+        scratch = Path(tempfile.mkdtemp(prefix=git.SCRATCH, dir=repository))
     except OSError as error:
         raise Unavailable(f"{repository} cannot be written: {error.strerror}", hint=f"df -h {repository}") from None
     try:
@@ -100,19 +89,29 @@ def write_commit(repository: Path, tree: str, *, parent: str | None, message: st
     return git.run(repository, ["commit-tree", tree, *parents, "-F", "-"], stdin=text, env=env).decode().strip()
 
 
-def exists(repository: Path, commit_id: str) -> bool:
-    """A commit of that id is there."""
-    try:
-        git.run(repository, ["cat-file", "-e", f"{git.full_id(commit_id)}^{{commit}}"])
-    except CommandFailed:
-        return False
-    return True
-
-
 def one_line(text: str, most: int = _SUBJECT_MOST) -> str:
     """The first line of a text, with no more than `most` characters."""
     line = " ".join(next(iter(text.strip().splitlines()), "").split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _read_all(repository: Path, ids: Sequence[str], kind: bytes, *, most: int) -> dict[str, bytes]:
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    asked = "".join(f"{one}\n" for one in wanted).encode()
+    data = git.run(repository, ["cat-file", "--batch"], stdin=asked, most=most + 100 * len(wanted))
+    found: dict[str, bytes] = {}
+    at = 0
+    for one in wanted:
+        end = data.find(b"\n", at)
+        words = data[at:end].split()
+        if len(words) != 3 or words[1] != kind:
+            raise Invalid(f"the object {one} is not in {repository.name}", hint=f"git --git-dir={repository} fsck")
+        size = int(words[2])
+        found[one] = data[end + 1 : end + 1 + size]
+        at = end + size + 2
+    return found
 
 
 def _name(author: str) -> str:

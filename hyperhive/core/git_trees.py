@@ -57,6 +57,20 @@ def entries_of(repository: Path, tree: str) -> list[Entry]:
     return found
 
 
+def read_file(repository: Path, tree: str, path: str, *, most: int) -> bytes | None:
+    """A file of a tree, or None when it has none of that path. Raises `Invalid` for a link, and for more than `most` bytes."""
+    check_path(path)
+    line = git.run(repository, ["ls-tree", "-z", "-l", "--full-tree", tree, "--", path]).partition(b"\t")[0]
+    mode, kind, object_id, size = line.decode("ascii").split() or ("", "", "", "")
+    if kind != "blob":
+        return None
+    if mode == LINK:
+        raise Invalid(f"{path} is a link", hint=f"commit a file in its place: git rm {path}")
+    if not size.isdecimal() or int(size) > most:
+        raise Invalid(f"{path} holds {size} bytes; {most} are the most", hint="make it smaller")
+    return git_objects.read_files(repository, [object_id], most=most)[object_id]
+
+
 def check_path(path: str) -> None:
     """Refuse a path that is no plain path below a folder, or that git itself would use. Raises `Invalid`."""
     shown = ascii(path if len(path) <= 80 else f"{path[:80]}…")
