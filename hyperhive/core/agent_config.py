@@ -29,6 +29,7 @@ OWN_VARIABLES: Final = ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "NODE_OPT
 # would load from an agent's folder would run as root (ld.so(8), locale(7)).
 LOADER_VARIABLES: Final = ("LD_", "GLIBC_", "GCONV_", "LOCPATH", "NLSPATH", "LANGUAGE", "MALLOC_", "HYPERHIVE_")
 OWN_SERVER: Final = "hyperhive"
+OWN_SERVER_SAID: Final = f"an MCP server may not be named {OWN_SERVER}: left out"
 EVERYBODY: Final = "*"
 # In bytes. A program is started with words of up to 128 KiB, and with much more in all (execve(2)).
 ROLE_MOST: Final = 64 * 1024
@@ -238,15 +239,10 @@ def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
         if rest is not None:
             return rest, [f"its MCP servers are damaged and not used: {error}"]
         return AgentConfig(send_to=(OPERATOR,), network=Network.NONE), [f"its configuration is damaged and not used: {error}"]
-    return without_own_server(config)
-
-
-def without_own_server(config: AgentConfig) -> tuple[AgentConfig, list[str]]:
-    """The configuration without a server that is named as hyperhive's own, and a warning if there was one."""
-    if OWN_SERVER not in config.mcp_servers:
-        return config, []
-    others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
-    return msgspec.structs.replace(config, mcp_servers=others), [f"an MCP server may not be named {OWN_SERVER}: left out"]
+    if OWN_SERVER in config.mcp_servers:
+        others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
+        return msgspec.structs.replace(config, mcp_servers=others), [OWN_SERVER_SAID]
+    return config, []
 
 
 def _without_servers(data: bytes) -> AgentConfig | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from hyperhive.core.agent_config import (
     OWN_SERVER,
+    OWN_SERVER_SAID,
     SERVERS_MOST,
     AgentConfig,
     AgentLimits,
@@ -121,7 +122,7 @@ def _read(data: bytes, source: str) -> tuple[AgentConfig, list[str]]:
     servers = found.get("mcp_servers")
     if isinstance(servers, dict):
         if servers.pop(OWN_SERVER, None) is not None:
-            warnings.append(f"an MCP server may not be named {OWN_SERVER}: left out")
+            warnings.append(OWN_SERVER_SAID)
         # Each alone, for its name in what is said. More than are allowed are refused below.
         for name, server in list(servers.items())[:SERVERS_MOST]:
             if isinstance(server, dict):

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -74,7 +74,7 @@ def spawn(
         row, is_new = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)
         kept = row.deployed is not None
         try:
-            publishing.settle(hive, name)
+            publishing.settle(hive, name, adopting=config is None)
             applied.create(hive, name)
             commit = _first_commit(hive, name, config, by=by)
             with hive.db.write():
@@ -230,6 +230,8 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
                 raise Conflict(f"{name} lives", hint=f"`hyperhive destroy --purge {name}` ends it first")
             # Should this end half-way, what is left is no earlier self that a new agent could take over.
             AgentRow.update(deployed=None, model=None, conversation=None, news="").where(AgentRow.name == name).execute()
+            for table in (DeploymentRow, ApprovalRow):
+                table.delete().where(table.agent == name).execute()
         with custody.taken(hive, name):
             _forget(hive, name, by=by)
         _publish(hive, name)
@@ -335,26 +337,27 @@ def _forget(hive: Hive, name: AgentName, *, by: str | None = None) -> None:
     """Remove all of an agent: folders, repository, then rows; `by` has it stand in the deploy log."""
     applied.purge(hive, name)
     proposed.purge(hive, name)
-    _forget_agent(hive, name, tables=(TurnRow, OperationRow, DeploymentRow, ApprovalRow), by=by)
-
-
-def _forget_agent(
-    hive: Hive,
-    name: AgentName,
-    *,
-    tables: Sequence[type[TurnRow | OperationRow | DeploymentRow | ApprovalRow]] = (TurnRow,),
-    by: str | None = None,
-) -> None:
-    """Remove an agent's folders, then its rows in these tables."""
     folders.purge(hive, name)
     with hive.db.write():
-        for table in tables:
+        for table in (TurnRow, OperationRow, DeploymentRow, ApprovalRow):
             table.delete().where(table.agent == name).execute()
-        # A later agent of the name has keys of its own.
-        MessageRow.update(key=None).where(MessageRow.sender == name).execute()
-        AgentRow.delete().where(AgentRow.name == name).execute()
+        _forget_row(name)
         if by is not None:
             EntryRow.create(agent=name, occasion=Occasion.PURGE, by=by, at=hive.now())
+
+
+def _forget_agent(hive: Hive, name: AgentName) -> None:
+    """Remove an agent that came to nothing; what was asked for and tried stays written down."""
+    folders.purge(hive, name)
+    with hive.db.write():
+        _forget_row(name)
+
+
+def _forget_row(name: AgentName) -> None:
+    """Remove an agent's row. Within a write."""
+    # A later agent of the name has keys of its own.
+    MessageRow.update(key=None).where(MessageRow.sender == name).execute()
+    AgentRow.delete().where(AgentRow.name == name).execute()
 
 
 def _publish(hive: Hive, name: AgentName) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
-from hyperhive.core.builds import config_of
+from hyperhive.core.builds import kept_config
 from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder, is_held
@@ -16,12 +16,14 @@ LOCK_MOST: Final = 60.0
 _TAGS: Final = {ApprovalState.APPROVED: "approved", ApprovalState.DENIED: "denied", ApprovalState.FAILED: "failed"}
 
 
-def settle(hive: Hive, name: AgentName, *, current: int | None = None) -> None:
+def settle(hive: Hive, name: AgentName, *, current: int | None = None, adopting: bool = True) -> None:
     """End what somebody who died has left half-done of an agent, and give git to whoever has none yet.
 
-    By the one who holds the agent; `current` is the deployment that it carries out itself.
+    By the one who holds the agent; `current` is the deployment that it carries out itself. Without `adopting` what was
+    kept before there was git is left, for something else takes its place.
     """
-    adopt(hive, name)
+    if adopting:
+        adopt(hive, name)
     with hive.db.write():
         told = [one for row in _dead(name, current) for one in _bury(hive, row)]
     for who in told:
@@ -31,13 +33,16 @@ def settle(hive: Hive, name: AgentName, *, current: int | None = None) -> None:
 
 
 def adopt(hive: Hive, name: AgentName) -> None:
-    """Write the first commit of an agent that was made before its configuration was kept in git."""
+    """Write the first commit of an agent that was made before its configuration was kept in git.
+
+    Raises `Conflict` when that cannot be read.
+    """
     with hive.db.read():
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is None or agent.deployed is None or deployments.applied_commit(agent) is not None:
             return
         deployed, runtime = agent.deployed, agent.runtime
-    config, _ = config_of(hive, name, deployed)
+    config = kept_config(hive, name, deployed)
     applied.create(hive, name)
     commit = applied.write_commit(
         hive, name, {building.FILE: agent_toml.write(config)}, parent=None,

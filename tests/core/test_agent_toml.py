@@ -1,8 +1,11 @@
 """`agent.toml` is read strictly, written whole, and changed without losing what people wrote around it."""
 
 import contextlib
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -232,6 +235,38 @@ def test_a_tool_is_allowed_in_every_written_file(config: AgentConfig, rule: str)
     assert [line for line in before.splitlines() if line.startswith(b"#")] == [
         line for line in changed.splitlines() if line.startswith(b"#")
     ]
+
+
+REFERENCE = (Path(__file__).parents[2] / "docs/reference/agent-toml.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_has_every_key_with_its_default() -> None:
+    sections = {text.partition("\n")[0]: text for text in re.split("^## ", REFERENCE, flags=re.MULTILINE)}
+    # What must be given is empty here.
+    usual: dict[str, msgspec.Struct] = {
+        "At the top": AgentConfig(), "tools": Tools(), "limits": AgentLimits(), "mounts": Mount("", ""),
+        "mcp_servers": McpServer(""),
+    }  # fmt: skip
+    for section, value in usual.items():
+        rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", sections[section], re.MULTILINE)
+        assert [key for key, _ in rows] == list(value.__struct_fields__)
+        for key, default in rows:
+            if default.startswith("`"):
+                given = tomllib.loads(f"x = {default.strip('`')}")["x"]
+                assert given == msgspec.to_builtins(getattr(value, key)) or given == list(getattr(value, key)), key
+            elif default == "must be given":
+                assert getattr(value, key) == "", key
+            else:
+                assert default == "see below" or getattr(value, key) is None, key
+
+
+def test_the_example_of_the_reference_is_read() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
+    config, warnings = read(example.encode())
+    assert not warnings
+    assert {field for field in AgentConfig.__struct_fields__ if getattr(config, field) == getattr(AgentConfig(), field)} == {
+        "network", "limits",
+    }  # fmt: skip
 
 
 def test_who_only_reads_does_not_import_what_writes() -> None:

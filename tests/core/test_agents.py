@@ -13,7 +13,7 @@ from hyperhive.core.errors import Conflict, Denied, Expired, Invalid, NotFound, 
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import OPERATOR, AgentName, Blocked, Flavor, MessageState, OperationState, Outcome, Verb, Wanted
-from hyperhive.core.tables import AgentRow, OperationRow, TurnRow
+from hyperhive.core.tables import AgentRow, DeploymentRow, OperationRow, TurnRow
 from tests.core.hives import ADA, begin, end, one_turn, program, row_of, send, set_row
 
 HARNESS = """
@@ -103,7 +103,7 @@ def test_a_folder_that_was_there_before_an_agent_was_refused_is_not_removed(hive
     assert (hive.paths.agent_state(ADA) / "notes").read_text(encoding="utf-8") == "precious"
 
 
-@pytest.mark.parametrize("step", ["folders.prepare", "write_build"])
+@pytest.mark.parametrize("step", ["folders.prepare", "building.builds.write_build"])
 @pytest.mark.parametrize("then", ["spawn", "purge"])
 def test_a_spawn_that_was_killed_half_way_can_be_made_again_or_purged(home: Path, hive: Hive, step: str, then: str) -> None:
     code = f"""
@@ -183,7 +183,7 @@ def test_a_spawn_that_was_killed_goes_on_with_the_uids_that_it_had(home: Path, h
     code = """
 def die(*args, **kwargs):
     os.kill(os.getpid(), 9)
-agents.write_build = die
+agents.building.builds.write_build = die
 agents.spawn(hive, ADA, runtime="bubblewrap", by=OPERATOR)
 """
     with program(home, code) as other:
@@ -323,6 +323,9 @@ def test_a_kept_configuration_that_cannot_be_read_is_not_taken_for_another(hive:
     agents.destroy(hive, ADA, by=OPERATOR)
     assert made.agent.deployed is not None
     (hive.paths.build(ADA, made.agent.deployed) / "agent.json").write_text("{", encoding="utf-8")
+    # As a release wrote it that kept no commits.
+    with hive.db.write():
+        DeploymentRow.update(commit=None).execute()
     with pytest.raises(Conflict, match="the configuration that is kept of ada cannot be read"):
         spawn(hive)
     assert row_of(hive, ADA).wanted is Wanted.DESTROYED
