@@ -60,6 +60,7 @@ def make_folders(paths: Paths) -> None:
         paths.programs: 0o755,
         paths.log: 0o700,
         paths.state / "builds": 0o700,
+        paths.groups: 0o700,
         paths.locks: 0o700,
         paths.wake: 0o700,
     }

@@ -18,9 +18,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.proxy_request", "prompts",
     ),
     "resources": (
-        "core.api_gate", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell", "core.events",
-        "core.folders", "core.gate_connection", "core.git", "core.hive", "core.hub_link", "core.locks", "core.migrations",
-        "core.programs", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
+        "core.api_gate", "core.beneath", "core.cgroup_trees", "core.cgroups", "core.claude", "core.cli_process",
+        "core.control_group", "core.db", "core.doorbell", "core.events", "core.folders", "core.gate_connection",
+        "core.git", "core.hive", "core.hub_link", "core.locks", "core.migrations", "core.programs", "core.reserve",
+        "core.runtimes", "core.systemd", "core.tables", "core.terminal", "core.user_scope",
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.box", "core.builds", "core.cli_session", "core.crash_watch",
