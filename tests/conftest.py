@@ -13,7 +13,7 @@ from tests.support import machine, sandbox
 # Before anything else is imported: a module may read the environment when it is loaded.
 GUARD, BASE = sandbox.enter()
 NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
-MARKS = ("root", "box", "claude")
+MARKS = ("root", "box", "cgroup", "claude")
 _numbers = count(1)
 
 
