@@ -31,7 +31,7 @@ class Scope:
             "--property", f"MemoryMax={memory}",
             "--property", "MemorySwapMax=0",
             "--property", f"TasksMax={tasks}",
-            "--", "env", *(f"--unset={key}" for key in self._env), "--",
+            "--", "env", *(f"--unset={key}" for key in (*self._env, "INVOCATION_ID")), "--",
         )  # fmt: skip
 
     def was_out_of_memory(self) -> bool:
