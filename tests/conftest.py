@@ -24,7 +24,16 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.mkdir()
     monkeypatch.setenv("HYPERHIVE_HOME", str(path))
     yield path
+    _remove_groups(path)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_groups(path: Path) -> None:
+    """Remove the control groups that killed processes of a test left behind."""
+    from hyperhive.core.control_group import remove_unused
+
+    for link in path.glob("state/groups/*"):
+        remove_unused(link.readlink())
 
 
 @pytest.fixture(autouse=True)

@@ -83,8 +83,11 @@ def limit(hive: Hive, leaf: str, *, memory: int, tasks: int) -> Limits:
     groups: list[Group] = []
     try:
         for tree in cgroup_trees.find_trees():
-            groups.append(Group(tree, _folder(hive, tree, leaf) / leaf, memory=memory, tasks=tasks))
-            _remember(hive, tree, groups[-1].path.parent)
+            folder = _folder(hive, tree, leaf)
+            # Before, for one who is killed while making it; after, for another may have tidied meanwhile.
+            _remember(hive, tree, folder)
+            groups.append(Group(tree, folder / leaf, memory=memory, tasks=tasks))
+            _remember(hive, tree, folder)
     except Unavailable as error:
         for group in groups:
             group.close()
