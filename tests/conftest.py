@@ -13,7 +13,7 @@ from tests.support import machine, sandbox
 # Before anything else is imported: a module may read the environment when it is loaded.
 GUARD, BASE = sandbox.enter()
 NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
-MARKS = ("root", "box", "claude")
+MARKS = ("root", "box", "cgroup", "claude")
 _numbers = count(1)
 
 
@@ -24,7 +24,16 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.mkdir()
     monkeypatch.setenv("HYPERHIVE_HOME", str(path))
     yield path
+    _remove_groups(path)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_groups(path: Path) -> None:
+    """Remove the control groups that killed processes of a test left behind."""
+    from hyperhive.core.control_group import remove_unused
+
+    for link in path.glob("state/groups/*"):
+        remove_unused(link.readlink())
 
 
 @pytest.fixture(autouse=True)

@@ -51,11 +51,11 @@ def login(hive: Hive, name: AgentName, token: bool) -> None:
 def _reaching_the_api(hive: Hive, room: box.Box, command: list[str]) -> int:
     """Run a command that needs the model's API, also where the agent has no network."""
     if room.config.network is not Network.NONE:
-        return room.run(command)
+        return room.run(hive, command)
     log = Log(f"login of {room.name}", hive.paths.log / "login.log", quiet=True)
     # A socket of its own: the agent's harness may have a gate open meanwhile.
     with api_gate.Gate(hive.paths, room.name, hive.settings, room.place.gid, log, socket_name=api_gate.LOGIN_SOCKET):
-        return room.run(api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET))
+        return room.run(hive, api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET))
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -72,7 +72,7 @@ def execute(hive: Hive, ctx: click.Context, name: AgentName, command: tuple[str,
     words = command[1:] if command[0] == "--" else command
     if not words:
         raise Invalid("there is no command to run", hint=f"hyperhive exec {name} -- ls -l /workspace")
-    ctx.exit(box.prepare(hive, name).run(words))
+    ctx.exit(box.prepare(hive, name).run(hive, words))
 
 
 def _read_token() -> str:

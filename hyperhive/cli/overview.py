@@ -7,6 +7,7 @@ from hyperhive.cli import notes, render, screen, words
 from hyperhive.cli.params import NAME, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
 from hyperhive.core import builds, roster
+from hyperhive.core.agent_config import AgentLimits
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Mail, Wanted
 
@@ -63,6 +64,7 @@ def show(hive: Hive, name: AgentName, as_json: bool) -> None:
             ("mounts", ", ".join(f"{one.source} at {one.target} ({one.mode})" for one in config.mounts) or "none"),
             ("variables", ", ".join(config.env) or "none"),
             ("may write to", ", ".join(config.send_to) or "nobody"),
+            ("limits", _limits(config.limits)),
             ("tools", ", ".join(config.tools.allow)),
             ("workspace", str(hive.paths.agent_workspace(name))),
         ]
@@ -122,6 +124,11 @@ def _notes(agent: Agent) -> list[str]:
     """What is said below an agent's row."""
     lacks_login = agent.wanted is Wanted.STARTED and agent.blocked is Blocked.NONE and not agent.logged_in
     return [*([f"not logged in: `hyperhive login {agent.name}`"] if lacks_login else []), *_troubles(agent)]
+
+
+def _limits(limits: AgentLimits) -> str:
+    tasks = words.count(limits.tasks, "task")
+    return f"{limits.memory} of memory, {tasks}, {words.duration(limits.turn_minutes * 60)} a turn"
 
 
 def _troubles(agent: Agent) -> list[str]:

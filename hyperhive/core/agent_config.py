@@ -25,9 +25,11 @@ DEFAULT_TOOLS: Final = (
 # Mounts go below these only: elsewhere they could hide what the container is made of.
 MOUNT_TARGETS: Final = ("/workspace/", "/mnt/", "/srv/", "/opt/")
 OWN_VARIABLES: Final = ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "NODE_OPTIONS")
-# As root, `setpriv` begins with the agent's environment before it gives root up: what the dynamic loader, libc or locales
-# would load from an agent's folder would run as root (ld.so(8), locale(7)).
-LOADER_VARIABLES: Final = ("LD_", "GLIBC_", "GCONV_", "LOCPATH", "NLSPATH", "LANGUAGE", "MALLOC_", "HYPERHIVE_")
+# As root, `sh` and `setpriv` begin with the agent's environment before they give root up: what the dynamic loader, libc,
+# locales or the shell would load from an agent's folder would run as root (ld.so(8), locale(7), bash(1)).
+LOADER_VARIABLES: Final = (
+    "LD_", "GLIBC_", "GCONV_", "LOCPATH", "NLSPATH", "LANGUAGE", "MALLOC_", "HYPERHIVE_", "SHELLOPTS", "BASHOPTS", "PS4",
+)  # fmt: skip
 OWN_SERVER: Final = "hyperhive"
 OWN_SERVER_SAID: Final = f"an MCP server may not be named {OWN_SERVER}: left out"
 EVERYBODY: Final = "*"

@@ -12,6 +12,7 @@ from hyperhive.core import (
     applied,
     approvals,
     building,
+    builds,
     custody,
     deploying,
     deployments,
@@ -337,6 +338,7 @@ def _forget(hive: Hive, name: AgentName, *, by: str | None = None) -> None:
     """Remove all of an agent: folders, repository, then rows; `by` has it stand in the deploy log."""
     applied.purge(hive, name)
     proposed.purge(hive, name)
+    builds.purge(hive, name)
     folders.purge(hive, name)
     with hive.db.write():
         for table in (TurnRow, OperationRow, DeploymentRow, ApprovalRow):

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import api_gate, claude, folders, login, process, programs, terminal
+from hyperhive.core import api_gate, cgroups, claude, folders, login, process, programs, terminal
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, made_in, write_whole
 from hyperhive.core.errors import Unavailable
@@ -42,11 +42,18 @@ class Box(msgspec.Struct, frozen=True):
         """The command, wrapped in the agent's container."""
         return self.runtime.wrap(self.place, command)
 
-    def run(self, command: Sequence[str]) -> int:
+    def limit(self, hive: Hive) -> cgroups.Limits:
+        """The limits that hold for all that runs in the agent's container, together."""
+        limits = self.config.limits
+        return cgroups.limit(hive, self.name, memory=limits.memory_bytes, tasks=limits.tasks)
+
+    def run(self, hive: Hive, command: Sequence[str]) -> int:
         """Run a command in the container on this terminal; gives back its exit code."""
         # So that what draws on the operator's terminal knows what it can do.
         term = {"TERM": os.environ["TERM"]} if _TERM.fullmatch(os.environ.get("TERM", "")) else {}
-        return terminal.run_in_box(self.runtime, self.place, command, {**term, **self.env, process.VISIT: self.mark})
+        env = {**term, **self.env, process.VISIT: self.mark}
+        with self.limit(hive) as limits:
+            return terminal.run_in_box(self.runtime, self.place, command, env, before=limits.words)
 
 
 def prepare(hive: Hive, name: AgentName) -> Box:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from hyperhive.core import agent_config
+from hyperhive.core import agent_config, beneath
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
@@ -56,6 +56,13 @@ def kept_config(hive: Hive, name: AgentName, number: int) -> AgentConfig:
             f"the configuration that is kept of {name} cannot be read: {error}",
             hint=f'give it a new one (hyperhive spawn {name} --role "…"), or `hyperhive purge {name}` first',
         ) from None
+
+
+def purge(hive: Hive, name: AgentName) -> None:
+    """Remove all that was ever built for an agent. Its container must be gone. Raises `Unavailable`."""
+    folder = hive.paths.builds(name)
+    if folder.parent.is_dir():
+        beneath.remove(folder.parent, folder.name)
 
 
 def write_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from hyperhive.core import api_gate, box, claude, process
+from hyperhive.core import api_gate, box, cgroups, claude, process
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_process import CliProcess
@@ -56,6 +56,7 @@ class CliSession:
         self._wait = wait
         self.leaves = leaves
         self._gate: api_gate.Gate | None = None
+        self._limits: cgroups.Limits | None = None
         self._started_with = ""
         self._answers: dict[str, dict[str, Any]] = {}
 
@@ -74,6 +75,18 @@ class CliSession:
         """The conversation that the CLI is in."""
         assert self.cli is not None
         return self.cli.conversation
+
+    def turn_begins(self) -> None:
+        """From now on `last_words` tells of memory that was used up."""
+        if self._limits is not None:
+            self._limits.begin()
+
+    @property
+    def last_words(self) -> str:
+        """Why the CLI may have ended, for a person: that its memory was used up, else the end of what it said."""
+        if self.box is not None and self._limits is not None and self._limits.ran_out():
+            return f"it had used up its memory limit of {self.box.config.limits.memory}"
+        return self.cli.last_words if self.cli is not None else ""
 
     def make_ready(self, *, busy: bool) -> None:
         """Have a CLI that was started with what holds now, answers, and has its tools. Raises `NotReady`.
@@ -113,6 +126,7 @@ class CliSession:
                 self._selector.unregister(fd)
         self.cli.close(grace=grace)
         self.cli = None
+        self._give_limits_up()
 
     def close(self) -> None:
         """End the CLI now, and all that was opened for it."""
@@ -143,16 +157,25 @@ class CliSession:
                 )
                 self._gate.start()
                 command = api_gate.inside_words(prepared.inside, command)
+            self._limits = prepared.limit(self._hive)
+            if self._limits.why_not is not None:
+                self._record.log(f"its memory is not limited: {self._limits.why_not.message}")
             self.cli = CliProcess(
-                prepared.words(command),
+                [*self._limits.words, *prepared.words(command)],
                 {**prepared.env, process.BOX: prepared.mark},
                 conversation=conversation,
                 log=self._record.log,
             )
         except HyperhiveError as error:
+            self._give_limits_up()
             raise NotReady(error.message) from None
         self._selector.register(self.cli.stdout, selectors.EVENT_READ, "stdout")
         self._selector.register(self.cli.stderr, selectors.EVENT_READ, "stderr")
+
+    def _give_limits_up(self) -> None:
+        if self._limits is not None:
+            self._limits.close()
+            self._limits = None
 
     def _is_connected(self) -> bool:
         """Ask the CLI for its servers until hyperhive's is connected."""
@@ -178,7 +201,7 @@ class CliSession:
             return "the agent CLI printed something that is not its protocol; is `claude.command` in hive.toml the right program?"
         if not cli.ended:
             return f"the agent CLI does not answer: {cli.last_words or 'it says nothing'}"
-        return f"the agent CLI has ended: {cli.last_words or 'it said nothing'}"
+        return f"the agent CLI has ended: {self.last_words or 'it said nothing'}"
 
     def _choose_model(self, model: str | None) -> None:
         answer = self._asked("set_model", deadline=time.monotonic() + READY_MOST, **({"model": model} if model else {}))

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import bases, folders, process, programs, runtimes
+from hyperhive.core import bases, cgroups, folders, process, programs, runtimes
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
@@ -26,6 +26,9 @@ SQLITE: Final = (3, 51, 3)
 FREE: Final = 512 * 1024 * 1024
 # What Linux gives a user by default, and what other programs leave of it.
 INOTIFY: Final = 128
+# Enough for a program that does nothing: bytes, processes.
+_TRIED_MEMORY: Final = 64 * 1024 * 1024
+_TRIED_TASKS: Final = 64
 _NOBODY: Final = 65534
 _INOTIFY_LIMIT: Final = Path("/proc/sys/fs/inotify/max_user_instances")
 
@@ -65,6 +68,7 @@ def examine(environment: "os._Environ[str] | dict[str, str]") -> Iterator[Findin
         yield from _guarded("settings", lambda: Finding("settings", Level.OK, _settings(known)))
         yield from _guarded("database", lambda: _database(known))
         yield from _guarded("container", lambda: _container(known))
+        yield from _guarded("limits", lambda: _limits(known))
         yield from _guarded("claude", lambda: _claude(known))
     yield _relay()
     yield _inotify()
@@ -149,6 +153,16 @@ def _container(hive: Hive) -> Finding:
     return Finding(
         "container", level, f"{runtime.name} works: {runtime.isolation}", None if level is Level.OK else 'runtime = "bubblewrap"'
     )
+
+
+def _limits(hive: Hive) -> Finding:
+    # A name that no agent has.
+    with cgroups.limit(hive, "doctor.", memory=_TRIED_MEMORY, tasks=_TRIED_TASKS) as limits:
+        if limits.why_not is not None:
+            says = f"the memory of agents is not limited: {limits.why_not.message}"
+            return Finding("limits", Level.WARNING, says, limits.why_not.hint)
+        hive.run([*limits.words, "true"])
+        return Finding("limits", Level.OK, f"memory and tasks of agents are limited by {limits.how}")
 
 
 def _claude(hive: Hive) -> Finding:

@@ -109,7 +109,7 @@ def place(
 
 
 def purge(hive: Hive, name: AgentName) -> None:
-    """Remove all that is kept of the agent on disk. Its container must be gone.
+    """Remove the folders that the agent lives in. Its container must be gone.
 
     Raises `Unavailable` with what could not be removed; purging again goes on.
     """

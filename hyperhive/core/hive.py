@@ -62,6 +62,7 @@ def make_folders(paths: Paths) -> None:
         paths.proposed_folder: walked,
         paths.log: 0o700,
         paths.state / "builds": walked,
+        paths.groups: 0o700,
         paths.locks: 0o700,
         paths.wake: 0o700,
     }

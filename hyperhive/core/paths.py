@@ -53,6 +53,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.state / "locks"
 
     @property
+    def groups(self) -> Path:
+        """Links to the control groups that were made."""
+        return self.state / "groups"
+
+    @property
     def run(self) -> Path:
         """Sockets."""
         return self.state / "run"

@@ -19,14 +19,17 @@ from hyperhive.core.runtimes import Place, Runtime
 _CHUNK: Final = 65536
 
 
-def run_in_box(runtime: Runtime, place: Place, command: Sequence[str], env: Mapping[str, str]) -> int:
+def run_in_box(
+    runtime: Runtime, place: Place, command: Sequence[str], env: Mapping[str, str], *, before: Sequence[str] = ()
+) -> int:
     """Run a command in the agent's container, and give back its exit code, 128 + N when signal N ended it.
 
     On a terminal it gets one of its own, for the container may not touch the operator's; else the pipes pass through.
+    `before` are words in front of the container's.
     """
     if os.isatty(0) and os.isatty(1):
-        return _on_terminal(runtime.wrap(place, [*runtime.inside(place).terminal, *command]), env)
-    return process.attach(runtime.wrap(place, command), env=env)
+        return _on_terminal([*before, *runtime.wrap(place, [*runtime.inside(place).terminal, *command])], env)
+    return process.attach([*before, *runtime.wrap(place, command)], env=env)
 
 
 def _on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> int:

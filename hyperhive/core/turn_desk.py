@@ -73,6 +73,7 @@ class TurnDesk:
         )
 
     def _open(self, number: int, *, prompt: str | None) -> OpenTurn:
+        self._session.turn_begins()
         self.turn = OpenTurn(number, prompt=prompt, limit=self._session.turn_limit)
         return self.turn
 
@@ -123,8 +124,7 @@ class TurnDesk:
         self.tasks.clear()
         if self.turn is None:
             return
-        words = self._session.cli.last_words if self._session.cli is not None else ""
-        error = f"the agent CLI ended in the middle of the turn: {words}".rstrip(": ")
+        error = f"the agent CLI ended in the middle of the turn: {self._session.last_words}".rstrip(": ")
         self._decide(claude.Verdict(Outcome.FAILED, error), claude.Tokens())
         self._end_cli()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.core import agents, builds, roster
+from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
@@ -208,3 +209,9 @@ def test_exec_needs_a_command(ada: AgentName) -> None:
 
 def test_a_harness_with_nothing_to_do_leaves(ada: AgentName) -> None:
     assert shell.process("harness", "ada").returncode == 0
+
+
+def test_show_says_the_limits(hive: Hive) -> None:
+    limits = AgentLimits(memory="512M", tasks=100, turn_minutes=30)
+    agents.spawn(hive, parse_name("ada"), config=AgentConfig(limits=limits), by="operator")
+    assert "512M of memory, 100 tasks, 30m 00s a turn" in shell.answer("show", "ada")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import doctor
+from hyperhive.core import cgroup_trees, doctor
+from hyperhive.core.cgroup_trees import Tree
 from hyperhive.core.doctor import Finding, Level
+from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
 from hyperhive.core.model import AgentName
@@ -125,11 +127,29 @@ def test_doctor_tells_that_agents_users_cannot_walk_to_their_folders(hive: Hive)
     assert found.hint == f"chmod o+x {hive.paths.config}"
 
 
+def test_doctor_tells_why_memory_is_not_limited(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> list[Tree]:
+        raise Unavailable("the control groups cannot be written here", hint="write them elsewhere")
+
+    monkeypatch.setattr(cgroup_trees, "find_trees", none)
+    # A user whom no machine has, and so none with a systemd of its own.
+    monkeypatch.setattr(os, "geteuid", lambda: 64_222)
+    found = findings(home)["limits"]
+    assert found.level is Level.WARNING
+    assert found.message.startswith("the memory of agents is not limited: an ordinary user may make no control groups")
+    assert found.hint == "sudo loginctl enable-linger 64222"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    found = findings(home)["limits"]
+    assert found.message == "the memory of agents is not limited: the control groups cannot be written here"
+    assert found.hint == "write them elsewhere"
+
+
 @pytest.mark.skipif(SYSTEM_STATE.exists(), reason="root runs a hive on this machine")
 def test_doctor_finds_nothing_wrong_where_nothing_is(home: Path) -> None:
     found = findings(home)
     assert list(found) == [
-        "machine", "python", "sqlite", "folders", "settings", "database", "container", "claude", "relay", "inotify", "hub",
+        "machine", "python", "sqlite", "folders", "settings", "database", "container", "limits", "claude", "relay", "inotify",
+        "hub",
     ]  # fmt: skip
     assert {check for check, finding in found.items() if finding.level is Level.ERROR} <= {"container", "claude", "relay"}
     assert found["hub"].hint == "hyperhive up"

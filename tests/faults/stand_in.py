@@ -13,6 +13,7 @@ from pathlib import Path
 
 SOCKET = "/run/hyperhive/mcp.sock"
 LONG = 5 * 1024 * 1024
+EATEN = 192 * 1024 * 1024
 lock = threading.Lock()
 
 
@@ -87,6 +88,9 @@ def work(mode: str, uuid: str) -> None:
     if mode == "dies":
         os.write(2, b"segmentation fault, or so\n")
         os._exit(1)
+    if mode == "eats":
+        eaten = b"x" * EATEN
+        os.write(2, b"has room for %d bytes\n" % len(eaten))
     if mode == "floods_turn":
         while True:
             say(type="noise", text="x" * 1000)

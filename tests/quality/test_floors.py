@@ -18,10 +18,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.config_changes", "core.model", "core.paths", "core.proxy_request", "prompts",
     ),
     "resources": (
-        "core.api_gate", "core.applied", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell",
-        "core.events", "core.folders", "core.gate_connection", "core.git", "core.git_export", "core.git_objects",
-        "core.git_trees", "core.hive", "core.hub_link", "core.locks", "core.meta", "core.migrations", "core.programs",
-        "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal", "core.transfer",
+        "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups", "core.claude",
+        "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.events", "core.folders",
+        "core.gate_connection", "core.git", "core.git_export", "core.git_objects", "core.git_trees", "core.hive",
+        "core.hub_link", "core.locks", "core.meta", "core.migrations", "core.programs", "core.proposed", "core.reserve",
+        "core.runtimes", "core.systemd", "core.tables", "core.terminal", "core.transfer", "core.user_scope",
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.bases", "core.box", "core.building", "core.builds",

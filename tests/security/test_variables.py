@@ -20,11 +20,13 @@ BY_THE_LOADER = (
     "LOCPATH",
     "NLSPATH",
     "MALLOC_TRACE",
+    "SHELLOPTS",
+    "PS4",
 )
 
 
 @pytest.mark.parametrize("name", [*BY_THE_LOADER, "HOME", "PATH", "HYPERHIVE_BOX"])
-def test_what_the_loader_reads_is_refused(name: str) -> None:
+def test_what_the_loader_or_the_shell_reads_is_refused(name: str) -> None:
     with pytest.raises(Invalid, match=name):
         check_env({name: "/workspace/evil.so"})
 

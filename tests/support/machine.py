@@ -16,6 +16,8 @@ def lacks(mark: str) -> str | None:
             return None if os.geteuid() == 0 else "needs root"
         case "box":
             return _lacks_box()
+        case "cgroup":
+            return _lacks_cgroup()
         case "claude":
             return None if claude_program() else "needs the claude program: the extra `claude`, or one on PATH"
         case _:
@@ -32,6 +34,18 @@ def claude_program() -> Path | None:
             return bundled
     on_path = shutil.which("claude")
     return Path(on_path) if on_path else None
+
+
+def _lacks_cgroup() -> str | None:
+    # Not above: nothing of hyperhive is loaded before the real home is guarded.
+    from hyperhive.core.cgroup_trees import find_trees
+    from hyperhive.core.errors import Unavailable
+
+    try:
+        find_trees()
+    except Unavailable as error:
+        return f"needs control groups: {error.message}"
+    return None
 
 
 def _lacks_box() -> str | None:
