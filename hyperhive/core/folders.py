@@ -113,8 +113,7 @@ def purge(hive: Hive, name: AgentName) -> None:
 
     Raises `Unavailable` with what could not be removed; purging again goes on.
     """
-    paths = hive.paths
-    for folder in (paths.agent_run(name), paths.agent(name), paths.builds(name), paths.proposed(name), paths.applied(name)):
+    for folder in (hive.paths.agent_run(name), hive.paths.agent(name)):
         if folder.parent.is_dir():
             beneath.remove(folder.parent, folder.name)
 
