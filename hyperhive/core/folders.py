@@ -107,12 +107,12 @@ def place(
 
 
 def purge(hive: Hive, name: AgentName) -> None:
-    """Remove all that is kept of the agent on disk. Its container must be gone.
+    """Remove all that is kept of the agent on disk but for its applied repository. Its container must be gone.
 
     Raises `Unavailable` with what could not be removed; purging again goes on.
     """
     paths = hive.paths
-    for folder in (paths.agent_run(name), paths.agent(name), paths.builds(name), paths.proposed(name), paths.applied(name)):
+    for folder in (paths.agent_run(name), paths.agent(name), paths.builds(name), paths.proposed(name)):
         if folder.parent.is_dir():
             beneath.remove(folder.parent, folder.name)
 
