@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -22,6 +23,8 @@ from hyperhive.core.paths import find_paths
 PYTHON: Final = (3, 11)
 # Before this a WAL file that several processes write can be corrupted (https://sqlite.org/releaselog/3_51_3.html).
 SQLITE: Final = (3, 51, 3)
+# Which can fetch without writing down what it fetched, and is told where the settings of the machine are.
+GIT: Final = (2, 32)
 # Below this a hive will soon not take messages any more, in bytes.
 FREE: Final = 512 * 1024 * 1024
 # What Linux gives a user by default, and what other programs leave of it.
@@ -71,6 +74,7 @@ def examine(environment: "os._Environ[str] | dict[str, str]") -> Iterator[Findin
         yield from _guarded("limits", lambda: _limits(known))
         yield from _guarded("claude", lambda: _claude(known))
     yield _relay()
+    yield _git()
     yield _inotify()
     if hive is not None:
         yield _hub(hive)
@@ -179,6 +183,18 @@ def _relay() -> Finding:
     return Finding(
         "relay", Level.ERROR, "neither socat nor python3 is there to join agents to their sockets", "sudo apt-get install socat"
     )
+
+
+def _git() -> Finding:
+    get_it = "sudo apt-get install git"
+    try:
+        says = process.run(["git", "--version"]).text()
+    except Unavailable:
+        return Finding("git", Level.ERROR, "git is not installed, which keeps agents' configuration", get_it)
+    found = re.search(r"(\d+)\.(\d+)", says)
+    if found is None or tuple(map(int, found.groups())) < GIT:
+        return Finding("git", Level.ERROR, f"{says} is too old: {'.'.join(map(str, GIT))} or newer is needed", get_it)
+    return Finding("git", Level.OK, says)
 
 
 def _inotify() -> Finding:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import cgroup_trees, doctor
+from hyperhive.core import cgroup_trees, doctor, process
 from hyperhive.core.cgroup_trees import Tree
 from hyperhive.core.doctor import Finding, Level
 from hyperhive.core.errors import Unavailable
@@ -148,7 +148,7 @@ def test_doctor_tells_why_memory_is_not_limited(home: Path, monkeypatch: pytest.
 def test_doctor_finds_nothing_wrong_where_nothing_is(home: Path) -> None:
     found = findings(home)
     assert list(found) == [
-        "machine", "python", "sqlite", "folders", "settings", "database", "container", "limits", "claude", "relay", "inotify",
+        "machine", "python", "sqlite", "folders", "settings", "database", "container", "limits", "claude", "relay", "git", "inotify",
         "hub",
     ]  # fmt: skip
     assert {check for check, finding in found.items() if finding.level is Level.ERROR} <= {"container", "claude", "relay"}
@@ -180,6 +180,24 @@ def test_doctor_finds_what_the_settings_ask_for_in_vain(settings: str, check: st
 @pytest.mark.claude
 def test_doctor_tells_the_version_of_claude(home: Path) -> None:
     assert "Claude Code" in findings(home)["claude"].message
+
+
+@pytest.mark.parametrize(
+    ("says", "level"), [("git version 2.31.8", Level.ERROR), ("git version 2.32.0.rc1", Level.OK), ("", Level.ERROR)]
+)
+def test_doctor_tells_that_git_is_missing_or_too_old(
+    says: str, level: Level, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = home / "programs"
+    programs.mkdir()
+    if says:
+        (programs / "git").write_text(f"#!/bin/sh\necho {says}\n")
+        (programs / "git").chmod(0o755)
+        (programs / "sh").symlink_to("/bin/sh")
+    monkeypatch.setattr(process, "PATH", str(programs))
+    found = findings(home)["git"]
+    assert found.level is level
+    assert (found.hint is None) is (level is Level.OK)
 
 
 def test_doctor_tells_that_no_inotify_instance_is_left(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:

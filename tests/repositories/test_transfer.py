@@ -41,6 +41,17 @@ def references(hive: Hive) -> str:
     return hand.git(hive.paths.applied(ADA), "for-each-ref", "--format=%(refname) %(objectname)")
 
 
+def processes_with(word: str) -> list[bytes]:
+    """The processes of this machine that were started with this word."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = file.read_bytes()
+            if word.encode() in words.split(b"\0"):
+                found.append(words)
+    return found
+
+
 def test_a_commit_is_brought_over_as_an_incoming_reference(hive: Hive, mona: Manager) -> None:
     first = mona.commit({"agent.toml": b'role = "x"\n', "deep/er": b"y"})
     assert mona.fetch(first) == first
@@ -278,6 +289,10 @@ def test_one_that_never_answers_is_too_slow(hive: Hive, mona: Manager) -> None:
     with pytest.raises(Expired):
         mona.fetch(first, seconds=1.0)
     assert objects(hive) == before
+    until = time.monotonic() + 30
+    while left := processes_with(str(mona.folder)):
+        assert time.monotonic() < until, left
+        time.sleep(0.01)
 
 
 def test_a_name_that_is_a_link_leads_nowhere_outside(hive: Hive, mona: Manager, outside: Path) -> None:

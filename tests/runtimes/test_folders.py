@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import folders
+from hyperhive.core import builds, folders
 from hyperhive.core.agent_config import AgentConfig, Mount
 from hyperhive.core.beneath import Size
 from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, Unavailable
@@ -201,8 +201,9 @@ def test_purging_removes_all_and_a_new_agent_finds_nothing(hive: Hive) -> None:
     (hive.paths.agent_workspace(ADA) / "deep/er/file").write_text("x")
     hive.paths.build(ADA, 3).mkdir(parents=True)
     folders.write_token(hive, ADA, "x")
-    folders.purge(hive, ADA)
-    folders.purge(hive, ADA)
+    for _ in range(2):
+        folders.purge(hive, ADA)
+        builds.purge(hive, ADA)
     for folder in (hive.paths.agents, hive.paths.run / "agents", hive.paths.state / "builds"):
         assert {path.name for path in folder.iterdir()} <= {"bob"}
     folders.prepare(hive, ADA, uid=None)

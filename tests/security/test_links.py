@@ -265,7 +265,7 @@ def as_the_ordinary_user(box: boxes.Box) -> Iterator[None]:
         yield
         return
     paths = box.hive.paths
-    for folder in (paths.agents, paths.run / "agents", paths.state / "builds"):
+    for folder in (paths.agents, paths.run / "agents", paths.state / "builds", paths.proposed_folder):
         for at, _, files in os.walk(folder):
             for path in (at, *(f"{at}/{name}" for name in files)):
                 os.chown(path, boxes.ORDINARY, boxes.ORDINARY, follow_symlinks=False)
