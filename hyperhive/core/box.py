@@ -44,9 +44,17 @@ class Box(msgspec.Struct, frozen=True):
 
     def run(self, command: Sequence[str]) -> int:
         """Run a command in the container on this terminal; gives back its exit code."""
+        return terminal.run_in_box(self.runtime, self.place, command, self._visit())
+
+    def ask(self, command: Sequence[str], *, hint: str) -> int:
+        """As `run`, for a command that asks. Raises `Invalid` with the hint where nobody is left to answer."""
+        return terminal.ask_in_box(self.runtime, self.place, command, self._visit(), hint=hint)
+
+    def _visit(self) -> dict[str, str]:
+        """The environment of what the operator runs."""
         # So that what draws on the operator's terminal knows what it can do.
         term = {"TERM": os.environ["TERM"]} if _TERM.fullmatch(os.environ.get("TERM", "")) else {}
-        return terminal.run_in_box(self.runtime, self.place, command, {**term, **self.env, process.VISIT: self.mark})
+        return {**term, **self.env, process.VISIT: self.mark}
 
 
 def prepare(hive: Hive, name: AgentName) -> Box:

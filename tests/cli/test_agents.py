@@ -11,6 +11,7 @@ from hyperhive.core.locks import Lock
 from hyperhive.core.model import AgentName, Network, Outcome, Wanted, parse_name
 from hyperhive.core.tables import AgentRow
 from tests.cli import history, shell
+from tests.support.terminal import Screen
 
 
 def test_spawn_gives_an_agent_what_was_asked_for(hive: Hive, home: Path) -> None:
@@ -186,6 +187,33 @@ def test_a_token_is_read_from_standard_input_and_shown_nowhere(hive: Hive, ada: 
 def test_what_is_no_token_is_refused(given: bytes, hive: Hive, ada: AgentName) -> None:
     assert shell.complaint("login", "ada", "--token", given=given, code=2)[0] == "that is not a token"
     assert not roster.get(hive, ada).logged_in
+
+
+@pytest.mark.parametrize("token", ["sk-ant-oat01-canary-0123456789", ""], ids=["token", "nothing"])
+def test_a_token_that_is_typed_is_not_shown(token: str, hive: Hive, ada: AgentName, screens: list[Screen]) -> None:
+    screen = Screen(*shell.HYPERHIVE, "login", "ada", "--token")
+    screens.append(screen)
+    screen.wait_for("Token (it is not shown): ")
+    screen.type(f"{token}\n")
+    screen.wait_for("ada is logged in" if token else "that is not a token")
+    assert screen.end() == (0 if token else 2)
+    assert not token or token not in screen.shown
+    assert roster.get(hive, ada).logged_in is bool(token)
+
+
+@pytest.mark.box
+@pytest.mark.claude
+@pytest.mark.parametrize("network", ["open", "none"])
+def test_a_login_that_nobody_can_answer_ends(network: str, hive: Hive) -> None:
+    shell.answer("spawn", "ada", "--network", network)
+    ended = shell.process("login", "ada")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "error: standard input has ended, and nobody is left to answer",
+        "hint: in a terminal: hyperhive login ada; or with a token: hyperhive login ada --token",
+    ]
+    assert not roster.get(hive, parse_name("ada")).logged_in
 
 
 @pytest.mark.box
