@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, builds, roster
+from hyperhive.core import agents, builds, process, roster
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
@@ -228,6 +228,28 @@ def test_exec_runs_a_command_as_the_agent_and_ends_as_it_does(ada: AgentName) ->
 def test_exec_gives_a_terminal(ada: AgentName) -> None:
     code, seen = shell.terminal("exec", "ada", "test", "-t", "0")
     assert code == 0, seen
+
+
+@pytest.mark.box
+@pytest.mark.parametrize("program", ["no-such-thing", "/workspace", "/workspace/no-such-thing"])
+def test_exec_of_a_program_that_is_not_there_is_said(program: str, ada: AgentName) -> None:
+    said = (f"there is no program {program} in the container of ada", "hyperhive exec ada -- ls /usr/bin")
+    assert shell.complaint("exec", "ada", "--", program, code=127) == said
+    code, seen = shell.terminal("exec", "ada", "--", program)
+    assert (code, seen) == (127, f"error: {said[0]}\nhint: {said[1]}\n")
+
+
+def test_exec_where_no_container_can_be_made_says_why(
+    hive: Hive, ada: AgentName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hive.paths.settings.write_text('[claude]\ncommand = ["/bin/true"]\n')
+    for name in ("setpriv", "prlimit"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    monkeypatch.setattr(process, "PATH", str(tmp_path))
+    assert shell.complaint("exec", "ada", "--", "ls", code=7) == (
+        "bubblewrap is not installed",
+        "sudo apt-get install bubblewrap",
+    )
 
 
 def test_exec_needs_a_command(ada: AgentName) -> None:
