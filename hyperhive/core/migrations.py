@@ -55,4 +55,5 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
         ),
     ),
     ("when a block began", ("ALTER TABLE agent ADD COLUMN blocked_since INTEGER",)),
+    ("the boot of an epoch", ("ALTER TABLE agent ADD COLUMN boot TEXT",)),
 )
