@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import machine, sandbox
+from tests.support.terminal import Screen
 
 # Before anything else is imported: a module may read the environment when it is loaded.
 GUARD, BASE = sandbox.enter()
@@ -42,6 +43,15 @@ def real_home() -> Iterator[sandbox.Guard]:
     yield GUARD
     touched = GUARD.forget()
     assert not touched, f"touched the real home: {touched}"
+
+
+@pytest.fixture
+def screens() -> Iterator[list[Screen]]:
+    """The terminals of a test, which end with it."""
+    opened: list[Screen] = []
+    yield opened
+    for screen in opened:
+        screen.close()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,7 +21,9 @@ _INTERRUPTED = 130
 
 @click.command()
 @click.argument("name", type=NAME)
-@click.option("--token", is_flag=True, help="Read a token from standard input, as `claude setup-token` gives it.")
+@click.option(
+    "--token", is_flag=True, help="Take a token instead, as `claude setup-token` gives it: typed unseen, or from standard input."
+)
 @pass_hive
 def login(hive: Hive, name: AgentName, token: bool) -> None:
     """Log an agent in.
@@ -30,9 +32,7 @@ def login(hive: Hive, name: AgentName, token: bool) -> None:
     address that it shows, and paste the code that you get there.
     """
     if token:
-        if sys.stdin.isatty():
-            screen.talk("paste the token, then press Enter and Ctrl-D")
-        logins.set_token(hive, name, _read_token())
+        logins.set_token(hive, name, _type_token() if sys.stdin.isatty() else _read_token())
     else:
         room = box.prepare(hive, name)
         command = [*room.program, "auth", "login"]
@@ -50,12 +50,13 @@ def login(hive: Hive, name: AgentName, token: bool) -> None:
 
 def _reaching_the_api(hive: Hive, room: box.Box, command: list[str]) -> int:
     """Run a command that needs the model's API, also where the agent has no network."""
+    hint = f"in a terminal: hyperhive login {room.name}; or with a token: hyperhive login {room.name} --token"
     if room.config.network is not Network.NONE:
-        return room.run(hive, command)
+        return room.ask(hive, command, hint=hint)
     log = Log(f"login of {room.name}", hive.paths.log / "login.log", quiet=True)
     # A socket of its own: the agent's harness may have a gate open meanwhile.
     with api_gate.Gate(hive.paths, room.name, hive.settings, room.place.gid, log, socket_name=api_gate.LOGIN_SOCKET):
-        return room.run(hive, api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET))
+        return room.ask(hive, api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET), hint=hint)
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -75,9 +76,14 @@ def execute(hive: Hive, ctx: click.Context, name: AgentName, command: tuple[str,
     ctx.exit(box.prepare(hive, name).run(hive, words))
 
 
+def _type_token() -> str:
+    token: str = click.prompt("Token (it is not shown)", default="", show_default=False, hide_input=True, err=True)
+    return token
+
+
 def _read_token() -> str:
     data = sys.stdin.buffer.read(_TOKEN_MOST)
     try:
         return data.decode("ascii")
     except UnicodeDecodeError:
-        raise Invalid("that is not a token", hint="claude setup-token | hyperhive login NAME --token") from None
+        raise Invalid("that is not a token", hint="`claude setup-token` makes one") from None

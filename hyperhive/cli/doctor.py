@@ -33,6 +33,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _show(finding: Finding) -> None:
-    screen.line((f"{finding.level:<8}", _COLOURS[finding.level]), (f"{finding.check:<10}", "bold"), finding.message)
+    screen.hanging((f"{finding.level:<8}", _COLOURS[finding.level]), (f"{finding.check:<10}", "bold"), text=finding.message)
     if finding.hint:
+        # Left to the terminal to wrap: so it is copied as one line.
         screen.line(" " * 18 + f"→ {finding.hint}")

@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from hyperhive.cli import complaints, notes, screen
-from hyperhive.cli.params import NAME, pass_hive
+from hyperhive.cli.params import NAME, SECONDS, pass_hive
 from hyperhive.core import agents, roster
 from hyperhive.core.errors import HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
@@ -28,7 +28,7 @@ def start(hive: Hive, names: tuple[AgentName, ...]) -> None:
 
 @click.command()
 @_names
-@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait for its turn.")
+@click.option("--timeout", type=SECONDS, default=60.0, show_default=True, help="Seconds to wait for its turn.")
 @click.option("--now", is_flag=True, help="Interrupt the turn; its messages come again.")
 @pass_hive
 def stop(hive: Hive, names: tuple[AgentName, ...], timeout: float, now: bool) -> None:

@@ -82,6 +82,12 @@ class LazyGroup(click.Group):
         except BrokenPipeError as error:
             # click would leave quietly for any closed pipe; only a closed standard output is nobody's fault.
             raise _Pipe from error
+        except click.UsageError as error:
+            if error.ctx is None and ctx.invoked_subcommand:
+                # What is wrong with an option is found before its command has a context.
+                found = self.get_command(ctx, ctx.invoked_subcommand)
+                error.ctx = click.Context(found, ctx, ctx.invoked_subcommand) if found else None
+            raise
 
 
 class _Pipe(Exception):

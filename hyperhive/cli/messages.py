@@ -1,5 +1,6 @@
 """Commands that send, show and take messages."""
 
+import re
 from collections.abc import Iterable
 
 import click
@@ -14,6 +15,8 @@ from hyperhive.core.model import OPERATOR, AgentName, Message, MessageKind, Mess
 
 # How much of a message the flow between all shows, in lines.
 _FLOW_LINES = 6
+# The word that a notice begins with, by which agents tell one kind from another.
+_WORD = re.compile(r"([a-z]+(?:_[a-z]+)*): ")
 _COLOURS = {
     MessageState.PENDING: "yellow",
     MessageState.DELIVERED: "green",
@@ -155,6 +158,8 @@ def _print(hive: Hive, found: Iterable[Message], as_json: bool) -> None:
 def _show(hive: Hive, one: Message, *, most: int | None = None) -> None:
     """A line about a message, then its words behind the gutter; `most` of 0 leaves them out."""
     age = f"{words.age(one.sent_at, hive.now())} ago"
+    word = _WORD.match(one.body) if one.kind is MessageKind.NOTICE else None
+    about = f": {word[1].replace('_', ' ')}" if word else ""
     state = one.state.value + (f", {one.attempt} failed attempts" if one.attempt else "")
     screen.line(
         (f"{one.number}", "bold"),
@@ -163,11 +168,11 @@ def _show(hive: Hive, one: Message, *, most: int | None = None) -> None:
         " → ",
         (one.recipient, "bold"),
         "  ",
-        (age if one.kind is MessageKind.TEXT else f"{age}, notice", "dim"),
+        (age if one.kind is MessageKind.TEXT else f"{age}, notice{about}", "dim"),
         "  ",
         (state, _COLOURS.get(one.state, "dim")),
     )
     if one.reason and one.state.is_final:
         screen.line("   " + screen.cut(f"because: {one.reason}", used=3))
     if most != 0:
-        screen.quote(one.body, most=most)
+        screen.quote(one.body[word.end() :] if word else one.body, most=most)

@@ -1,5 +1,7 @@
 """Commands that show who is there and what they do."""
 
+from typing import Any
+
 import click
 import msgspec
 
@@ -7,7 +9,7 @@ from hyperhive.cli import notes, render, screen, words
 from hyperhive.cli.params import NAME, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
 from hyperhive.core import builds, roster
-from hyperhive.core.agent_config import AgentLimits
+from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Mail, Wanted
 
@@ -39,15 +41,19 @@ def ps(hive: Hive, everything: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", type=NAME)
+@click.option("--values", is_flag=True, help="Also the values of variables, which may be secrets.")
 @as_json
 @pass_hive
-def show(hive: Hive, name: AgentName, as_json: bool) -> None:
-    """Show all about one agent."""
+def show(hive: Hive, name: AgentName, values: bool, as_json: bool) -> None:
+    """Show all about one agent.
+
+    Of the variables that it and its MCP servers are given, the names: without --values each is null in --json.
+    """
     agent = roster.get(hive, name)
     config, damage = builds.config_of(hive, name, agent.deployed)
     agent = msgspec.structs.replace(agent, warnings=list(dict.fromkeys([*damage, *agent.warnings])))
     if as_json:
-        render.json({**msgspec.to_builtins(agent, builtin_types=[]), "config": config})
+        render.json({**msgspec.to_builtins(agent, builtin_types=[]), "config": config if values else _without_values(config)})
         return
     now = hive.now()
     render.fields(
@@ -62,7 +68,7 @@ def show(hive: Hive, name: AgentName, as_json: bool) -> None:
             ("made", f"{words.moment(agent.created_at, now)}, {words.age(agent.created_at, now)} ago"),
             ("network", config.network.value),
             ("mounts", ", ".join(f"{one.source} at {one.target} ({one.mode})" for one in config.mounts) or "none"),
-            ("variables", ", ".join(config.env) or "none"),
+            ("variables", ", ".join(f"{key}={value}" if values else key for key, value in config.env.items()) or "none"),
             ("may write to", ", ".join(config.send_to) or "nobody"),
             ("limits", _limits(config.limits)),
             ("tools", ", ".join(config.tools.allow)),
@@ -75,6 +81,14 @@ def show(hive: Hive, name: AgentName, as_json: bool) -> None:
     if config.role.strip():
         screen.line(("role", "bold"))
         screen.quote(config.role)
+
+
+def _without_values(config: AgentConfig) -> dict[str, Any]:
+    """The configuration with no value of a variable."""
+    told: dict[str, Any] = msgspec.to_builtins(config)
+    for given in (told, *told["mcp_servers"].values()):
+        given["env"] = dict.fromkeys(given["env"])
+    return told
 
 
 def _row(hive: Hive, agent: Agent) -> Row:

@@ -1,6 +1,7 @@
 """What commands take: agents' names, numbers, mounts, variables, times, and the hive itself."""
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -137,11 +138,29 @@ def _choices(hive: Hive, number: int) -> tuple[str, ...]:
     return questions.get(hive, number).choices
 
 
+class Seconds(click.FloatRange):
+    """A time to wait."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            # It is in every range, and no clock ever comes to it.
+            self.fail(f"{value} is not a number of seconds", param, ctx)
+        return seconds
+
+
 NAME: Final = Name()
 NEW_NAME: Final = NewName()
 QUESTION: Final = Number(_questions)
 CHOICE: Final = Choice()
 SINCE: Final = Since()
+SECONDS: Final = Seconds()
 
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 

@@ -54,7 +54,7 @@ def fields(named: Iterable[tuple[str, Piece]]) -> None:
     pairs = list(named)
     room = max(len(name) for name, _ in pairs)
     for name, piece in pairs:
-        screen.line((f"{name:<{room}}", "bold"), _GAP, piece)
+        screen.hanging((f"{name:<{room}}", "bold"), _GAP, text=_text(piece), style=_style(piece))
 
 
 def json(value: Any) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -24,6 +25,9 @@ GUTTER: Final = "│ "
 PIPE_WIDTH: Final = 200
 _NARROWEST: Final = 20
 _BLANK_MOST: Final = 2
+# Where a line may end: at spaces, and beside each sign of the scripts that are written without them.
+_WIDE: Final = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60"
+_WORDS: Final = re.compile(f" +|[{_WIDE}]|[^ {_WIDE}]+")
 
 
 def is_terminal() -> bool:
@@ -52,11 +56,20 @@ def line(*pieces: Piece) -> None:
         raw("".join(text for text, _ in safe).rstrip() + "\n")
 
 
+def hanging(*head: Piece, text: str, style: str = "") -> None:
+    """Write a text behind a head; what does not fit goes on below its beginning."""
+    indent = sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in head)
+    first, *others = _wrapped(one_line(text), indent) if text.strip() else [""]
+    line(*head, (first, style))
+    for part in others:
+        line(" " * indent, (part, style))
+
+
 def quote(text: str, *, style: str = "", most: int | None = None) -> None:
     """Write what somebody else wrote, each line behind the gutter; at most `most` lines of it."""
     lines = list(_without_gaps(text))
     for shown in lines[:most]:
-        for part in _wrapped(shown):
+        for part in _wrapped(shown, cells(GUTTER)):
             line((GUTTER, "dim"), (part, style))
     if most is not None and len(lines) > most:
         line((f"{GUTTER}… {len(lines) - most} more lines", "dim"))
@@ -132,13 +145,41 @@ def _without_gaps(text: str) -> Iterator[str]:
             yield clean(shown).expandtabs(4)
 
 
-def _wrapped(text: str) -> Iterator[str]:
-    """Pieces that fit beside the gutter: what the terminal itself wraps would begin without one."""
+def _wrapped(text: str, indent: int) -> Iterator[str]:
+    """Pieces that fit behind so many columns: what the terminal itself wraps would begin at its left edge.
+
+    They end between words; only a word that is longer than a line is cut.
+    """
     columns = width()
-    room = columns - cells(GUTTER) if columns else None
-    if room is None or cells(text) <= room:
+    if columns is None or cells(text) <= columns - indent:
         yield text
         return
+    room = max(columns - indent, _NARROWEST - cells(GUTTER))
+    taken = ""
+    for word in _WORDS.findall(text):
+        used, need = cells(taken), cells(word)
+        if used + need <= room:
+            taken += word
+        elif word.isspace():
+            # At the end of a line nobody sees them.
+            if taken:
+                yield taken
+            taken = ""
+        elif need <= room and taken.strip():
+            yield taken.rstrip()
+            taken = word
+        else:
+            if taken.strip():
+                yield taken.rstrip()
+                taken = ""
+            *full, taken = _cut_up(taken + word, room)
+            yield from full
+    if taken:
+        yield taken
+
+
+def _cut_up(text: str, room: int) -> Iterator[str]:
+    """Pieces of so many columns."""
     taken, used = "", 0
     for character in text:
         need = _cells(character)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hyperhive.core import turns
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
@@ -44,10 +45,10 @@ class AgentRecord:
         self._write(warnings="\n".join(warnings))
 
     def predecessor_died(self) -> bool:
-        """The harness before this one did not end in order. To be asked before the epoch begins."""
+        """The harness before this one did not end in order, nor with the machine. To be asked before the epoch begins."""
         with self._hive.db.read():
             row = AgentRow.get(AgentRow.name == self._name)
-            return row.ended_epoch < row.epoch
+            return row.ended_epoch < row.epoch and not turns.is_anew(row, self._hive.boot())
 
     def close(self) -> None:
         """Close the history."""

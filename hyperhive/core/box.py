@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,14 +12,23 @@ import msgspec
 from hyperhive.core import api_gate, cgroups, claude, folders, login, process, programs, terminal
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, made_in, write_whole
-from hyperhive.core.errors import Unavailable
+from hyperhive.core.errors import NotFound, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import identity
 from hyperhive.core.model import AgentName, Flavor, Network
 from hyperhive.core.roster import living
-from hyperhive.core.runtimes import Inside, Place, Runtime, runtime_named
+from hyperhive.core.runtimes import Inside, Place, Runtime, check, runtime_named
 
+# The shell's own word for it: a program that the container lacks is no failure of the container.
+_LOOK: Final = 'case $1 in */*) test -f "$1" && test -x "$1";; *) command -v -- "$1" >/dev/null;; esac || echo absent'
 _TERM: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}")
+
+
+class NoProgram(NotFound):
+    """The container has no such program."""
+
+    # What a shell says of one.
+    exit_code = 127
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -48,12 +58,34 @@ class Box(msgspec.Struct, frozen=True):
         return cgroups.limit(hive, self.name, memory=limits.memory_bytes, tasks=limits.tasks)
 
     def run(self, hive: Hive, command: Sequence[str]) -> int:
-        """Run a command in the container on this terminal; gives back its exit code."""
+        """Run a command in the container on this terminal; gives back its exit code.
+
+        Raises `Unavailable` when such a container cannot be made here, `NoProgram` when it lacks the program.
+        """
+        self._look_for(command[0])
+        with self.limit(hive) as limits:
+            return terminal.run_in_box(self.runtime, self.place, command, self._visit(), before=limits.words)
+
+    def ask(self, hive: Hive, command: Sequence[str], *, hint: str) -> int:
+        """As `run`, for a command that asks. Raises `Invalid` with the hint where nobody is left to answer."""
+        self._look_for(command[0])
+        with self.limit(hive) as limits:
+            return terminal.ask_in_box(self.runtime, self.place, command, self._visit(), hint=hint, before=limits.words)
+
+    def _look_for(self, program: str) -> None:
+        # Beforehand: what the container's maker and the command itself say of their failures cannot be told apart.
+        words = self.words(["sh", "-c", _LOOK, "sh", program])
+        if check(self.runtime, words, run=partial(process.run, env=self._visit())).stdout:
+            raise NoProgram(
+                f"there is no program {ascii(program)[1:-1]} in the container of {self.name}",
+                hint=f"hyperhive exec {self.name} -- ls /usr/bin",
+            )
+
+    def _visit(self) -> dict[str, str]:
+        """The environment of what the operator runs."""
         # So that what draws on the operator's terminal knows what it can do.
         term = {"TERM": os.environ["TERM"]} if _TERM.fullmatch(os.environ.get("TERM", "")) else {}
-        env = {**term, **self.env, process.VISIT: self.mark}
-        with self.limit(hive) as limits:
-            return terminal.run_in_box(self.runtime, self.place, command, env, before=limits.words)
+        return {**term, **self.env, process.VISIT: self.mark}
 
 
 def prepare(hive: Hive, name: AgentName) -> Box:

@@ -15,7 +15,8 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 # A week, in seconds: longer is meant as for ever, and what waits for a file must be told a number.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=604_800)]
 
-# Above what systemd hands out for containers, below the signed limit (https://systemd.io/UIDS-GIDS/).
+# Above what systemd hands out for containers, below the signed limit (https://systemd.io/UIDS-GIDS/): the machine's own
+# hive begins here.
 UID_BASE: Final = 0x7000_0000
 UID_RANGE: Final = 65_536
 UID_MOST: Final = 0x7FFF_FFFF
@@ -39,12 +40,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory."""
+    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory, no `uid_base`: one of its own."""
 
     runtime: str = "auto"
     max_active: Annotated[int, msgspec.Meta(ge=0)] = 0
     linger_seconds: Seconds = 120.0
-    uid_base: Annotated[int, msgspec.Meta(ge=UID_RANGE, le=UID_MOST - UID_RANGE)] = UID_BASE
+    uid_base: Annotated[int, msgspec.Meta(ge=UID_RANGE, le=UID_MOST - UID_RANGE)] | None = None
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()
 

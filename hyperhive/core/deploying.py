@@ -220,7 +220,9 @@ def _make_so(hive: Hive, number: int, *, base: str, subject: str, changes: Mappi
         agent=row.agent, occasion=row.occasion, deployment=number, commit=row.commit, base=base, by=by, subject=subject, at=now
     )
     if row.occasion is Occasion.SPAWN:
-        return notices.notify(hive, notices.managers(), _spawned(hive, row.agent))
+        is_in = roster.get(hive, row.agent).logged_in
+        needs = "" if is_in else f" It needs a login, which only the operator can give: `hyperhive login {row.agent}`."
+        return notices.notify(hive, notices.managers(), f"spawned: the agent {row.agent} is there.{needs}")
     turns.add_news(AgentName(row.agent), f"You were given deployment {number}: {_NEWS[row.occasion]}.")
     if row.occasion is Occasion.UPDATE:
         return []
@@ -229,15 +231,6 @@ def _make_so(hive: Hive, number: int, *, base: str, subject: str, changes: Mappi
         f"git -C /config/{row.agent} fetch applied, then rebase on applied/main."
     )
     return notices.notify(hive, notices.managers(), body)
-
-
-def _spawned(hive: Hive, name: str) -> str:
-    needs = (
-        ""
-        if roster.get(hive, name).logged_in
-        else f" It needs a login, which only the operator can give: `hyperhive login {name}`."
-    )
-    return f"spawned: the agent {name} is there.{needs}"
 
 
 _NEWS: Final = {

@@ -76,8 +76,9 @@ def tell_failed(hive: Hive, row: DeploymentRow, why: str, end: str = "") -> list
     """Tell who proposed a deployment, or else the managers, that it failed. Within a write. Gives back whom to ring for."""
     approval = ApprovalRow.get_or_none(ApprovalRow.number == row.approval) if row.approval is not None else None
     asker = notices.living([approval.asker]) if approval is not None else []
-    body = f"deploy_failed: deployment {row.number} of {row.agent} (commit {row.commit}) failed, and nothing was changed: {why}"
-    return notices.notify(hive, asker or notices.managers(), body + (f"\nThe end of its log:\n{end}" if end else ""))
+    log = f"\nThe end of its log:\n{end}" if end else ""
+    body = f"deploy_failed: deployment {row.number} of {row.agent} (commit {row.commit}) failed, nothing was changed: {why}{log}"
+    return notices.notify(hive, asker or notices.managers(), body)
 
 
 def get(hive: Hive, number: int) -> Deployment:

@@ -4,12 +4,16 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
+from typing import Final
 
 from hyperhive.core import process
 from hyperhive.core.config import Settings, read_settings
 from hyperhive.core.db import Store
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.paths import Paths, find_paths
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Hive:
@@ -28,6 +32,13 @@ class Hive:
         """The time, UTC, in whole milliseconds as the database keeps it."""
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def boot(self) -> str | None:
+        """Which start of the machine this is, or None where it does not tell (random(4), boot_id)."""
+        try:
+            return _BOOT.read_text(encoding="ascii").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60.0) -> process.Completed:
         """Run a program to its end; see `process.run`."""

@@ -4,7 +4,7 @@ import os
 import pwd
 from typing import Final
 
-from hyperhive.core.config import UID_MOST, UID_RANGE
+from hyperhive.core.config import UID_BASE, UID_MOST, UID_RANGE
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Denied, NotFound, Unavailable
 from hyperhive.core.hive import Hive
@@ -12,6 +12,9 @@ from hyperhive.core.tables import AgentRow
 
 # The user inside an agent's range of uids.
 USER_IN_RANGE: Final = 1000
+# The upper half of the ranges is for hives that are not the machine's own; the last one is left to what offsets need.
+OTHERS_BASE: Final = (UID_BASE + UID_MOST + 1) // 2
+OTHERS_MOST: Final = (UID_MOST + 1 - OTHERS_BASE) // UID_RANGE - 1
 
 
 def identity(uid: int | None, user: str | None) -> tuple[int | None, int | None]:
@@ -38,10 +41,29 @@ def check_user(user: str | None) -> None:
 def new_range(hive: Hive) -> int:
     """Where a new agent's range of uids begins; no other agent was ever given it. Within a write."""
     taken = {row.uid for row in AgentRow.select(AgentRow.uid)}
+    base = hive.settings.uid_base or (UID_BASE if hive.paths.is_machines else None)
     while True:
-        begin = hive.settings.uid_base + UID_RANGE * next_number("uid")
-        if begin + UID_RANGE - 1 > UID_MOST:
+        number = next_number("uid")
+        begin = _of_another_hive(hive, number) if base is None else base + UID_RANGE * number
+        if begin is None or begin + UID_RANGE - 1 > UID_MOST:
             raise Unavailable("every range of uids has been given to an agent", hint="set a lower `uid_base` in hive.toml")
         # Another `uid_base` may have led here before.
         if begin not in taken:
             return begin
+
+
+def _of_another_hive(hive: Hive, number: int) -> int | None:
+    """The range `number` of a hive that is not the machine's own, or None when there are no more.
+
+    No two hives of a machine know of each other, so each takes what only it can be led to: its state folder's number on
+    its disk says with which of the ranges it begins, and how far into them. Ranges of two hives may overlap, but the one
+    user that runs in each would be the same in one of 65,536 such cases.
+    """
+    if number > OTHERS_MOST:
+        return None
+    import hashlib
+
+    folder = hive.paths.state.stat()
+    own = int.from_bytes(hashlib.sha256(f"{folder.st_dev} {folder.st_ino}".encode()).digest()[:8], "big")
+    slot, offset = divmod(own, UID_RANGE)
+    return OTHERS_BASE + (slot + number) % OTHERS_MOST * UID_RANGE + offset

@@ -18,7 +18,7 @@ def set_token(hive: Hive, name: AgentName, token: str) -> None:
     """Keep a token for an agent, in a file that only the host reads. Raises `Invalid` for what cannot be one."""
     token = token.strip()
     if not _TOKEN.fullmatch(token):
-        raise Invalid("that is not a token", hint=f"claude setup-token | hyperhive login {name} --token")
+        raise Invalid("that is not a token", hint="`claude setup-token` makes one")
     with hive.db.read():
         roster.living(name)
     folders.write_token(hive, name, token)

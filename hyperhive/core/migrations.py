@@ -89,4 +89,5 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
             "CREATE INDEX entry_open ON entry (number) WHERE published = 0",
         ),
     ),
+    ("the boot of an epoch", ("ALTER TABLE agent ADD COLUMN boot TEXT",)),
 )

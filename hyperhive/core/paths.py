@@ -23,6 +23,11 @@ class Paths(msgspec.Struct, frozen=True):
     state: Path
 
     @property
+    def is_machines(self) -> bool:
+        """This is the machine's own hive, and not one of a HYPERHIVE_HOME or of an ordinary user."""
+        return self.state == SYSTEM_STATE
+
+    @property
     def settings(self) -> Path:
         """The operator's settings."""
         return self.config / "hive.toml"

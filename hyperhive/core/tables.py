@@ -136,6 +136,7 @@ class AgentRow(Row):
     conversation = Text(null=True)
     epoch = IntegerField(default=0)
     ended_epoch = IntegerField(default=0)
+    boot = Text(null=True)
     empty_starts = IntegerField(default=0)
     empty_since: InstantField[datetime | None] = InstantField(null=True)
     not_before: InstantField[datetime | None] = InstantField(null=True)

@@ -3,20 +3,26 @@
 import contextlib
 import errno
 import fcntl
+import math
 import os
+import select
 import selectors
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Final
 
 from hyperhive.core import process
+from hyperhive.core.errors import Invalid
 from hyperhive.core.runtimes import Place, Runtime
 
 _CHUNK: Final = 65536
+# How long a command may work on the last answer that it was given, in seconds.
+ANSWER_MOST: Final = 60.0
 
 
 def run_in_box(
@@ -30,6 +36,64 @@ def run_in_box(
     if os.isatty(0) and os.isatty(1):
         return _on_terminal([*before, *runtime.wrap(place, [*runtime.inside(place).terminal, *command])], env)
     return process.attach([*before, *runtime.wrap(place, command)], env=env)
+
+
+def ask_in_box(
+    runtime: Runtime,
+    place: Place,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    hint: str,
+    before: Sequence[str] = (),
+    most: float = ANSWER_MOST,
+) -> int:
+    """As `run_in_box`, for a command that asks: where nobody is left to answer it is ended, and not waited for.
+
+    Raises `Invalid` with the hint at once when standard input ends with nothing in it, else `most` seconds after its end.
+    """
+    if os.isatty(0):
+        return run_in_box(runtime, place, command, env, before=before)
+    return _while_fed([*before, *runtime.wrap(place, command)], env, hint, most)
+
+
+def _while_fed(argv: Sequence[str], env: Mapping[str, str], hint: str, most: float) -> int:
+    nobody = Invalid("standard input has ended, and nobody is left to answer", hint=hint)
+    # Not epoll, which knows no files. What can be read and is empty has ended.
+    answer = os.read(0, _CHUNK) if select.select([0], [], [], 0)[0] else None
+    if answer == b"":
+        raise nobody
+    read, write = os.pipe2(os.O_CLOEXEC)
+    try:
+        with open(read, "rb") as stdin:
+            child = process.start(argv, env=env, stdin=stdin, stdout=1, stderr=2)
+    except BaseException:
+        os.close(write)
+        raise
+    ended = os.pidfd_open(child.pid)
+    deadline, given = math.inf, answer is not None
+    try:
+        while True:
+            if answer:
+                with contextlib.suppress(BrokenPipeError):
+                    _write(write, answer)
+            left = deadline - time.monotonic()
+            ready = (
+                select.select([ended, 0], [], [])[0] if left == math.inf else select.select([ended], [], [], max(0.0, left))[0]
+            )
+            if ended in ready:
+                code = child.wait()
+                return code if code >= 0 else 128 - code
+            if not ready:
+                raise nobody
+            answer = os.read(0, _CHUNK)
+            if not answer:
+                deadline = time.monotonic() + (most if given else 0.0)
+            given = given or bool(answer)
+    finally:
+        process.end_group(child)
+        os.close(write)
+        os.close(ended)
 
 
 def _on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> int:

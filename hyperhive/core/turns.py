@@ -54,9 +54,10 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
 
     Messages of any earlier turn come again, open turns end as `lost`, and what was asked of an earlier harness is over.
     Gives back the number of the epoch. The fifth harness in ten minutes whose predecessor finished no turn finds the
-    agent blocked as crashed; it must leave. Raises `Fenced` when the agent is gone.
+    agent blocked as crashed; it must leave. One that ended with the machine is no crash. Raises `Fenced` when the agent
+    is gone.
     """
-    now = hive.now()
+    now, boot = hive.now(), hive.boot()
     with hive.db.write():
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is None:
@@ -64,10 +65,12 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
         leases.give_back_all(name)
         operations.drop_of_earlier(hive, name)
         TurnRow.update(outcome=Outcome.LOST, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
-        fresh = agent.empty_since is None or not timedelta() <= now - agent.empty_since <= CRASH_WINDOW
+        anew = is_anew(agent, boot)
+        fresh = anew or agent.empty_since is None or not timedelta() <= now - agent.empty_since <= CRASH_WINDOW
         starts = 1 if fresh else agent.empty_starts + 1
         changes = {
             "epoch": agent.epoch + 1,
+            "boot": boot or agent.boot,
             "activity": Activity.IDLE,
             "activity_since": now,
             "empty_starts": starts,
@@ -87,10 +90,17 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
                 f"`hyperhive start {name}` lets it try again.",
             )
         AgentRow.update(**changes).where(AgentRow.name == name).execute()
+        if anew:
+            add_news(name, "The machine was started anew.")
         epoch = agent.epoch + 1
     for who in told:
         doorbell.ring(hive.paths, who)
     return epoch
+
+
+def is_anew(agent: AgentRow, boot: str | None) -> bool:
+    """The machine was started anew since the agent's last epoch began, as far as both are known."""
+    return None not in (agent.boot, boot) and agent.boot != boot
 
 
 def end_epoch(hive: Hive, name: AgentName, *, epoch: int) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, builds, roster
+from hyperhive.core import agents, builds, process, roster
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
@@ -12,6 +12,7 @@ from hyperhive.core.locks import Lock
 from hyperhive.core.model import AgentName, Network, Outcome, Wanted, parse_name
 from hyperhive.core.tables import AgentRow
 from tests.cli import history, shell
+from tests.support.terminal import Screen
 
 
 def test_spawn_gives_an_agent_what_was_asked_for(hive: Hive, home: Path) -> None:
@@ -189,6 +190,33 @@ def test_what_is_no_token_is_refused(given: bytes, hive: Hive, ada: AgentName) -
     assert not roster.get(hive, ada).logged_in
 
 
+@pytest.mark.parametrize("token", ["sk-ant-oat01-canary-0123456789", ""], ids=["token", "nothing"])
+def test_a_token_that_is_typed_is_not_shown(token: str, hive: Hive, ada: AgentName, screens: list[Screen]) -> None:
+    screen = Screen(*shell.HYPERHIVE, "login", "ada", "--token")
+    screens.append(screen)
+    screen.wait_for("Token (it is not shown): ")
+    screen.type(f"{token}\n")
+    screen.wait_for("ada is logged in" if token else "that is not a token")
+    assert screen.end() == (0 if token else 2)
+    assert not token or token not in screen.shown
+    assert roster.get(hive, ada).logged_in is bool(token)
+
+
+@pytest.mark.box
+@pytest.mark.claude
+@pytest.mark.parametrize("network", ["open", "none"])
+def test_a_login_that_nobody_can_answer_ends(network: str, hive: Hive) -> None:
+    shell.answer("spawn", "ada", "--network", network)
+    ended = shell.process("login", "ada")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "error: standard input has ended, and nobody is left to answer",
+        "hint: in a terminal: hyperhive login ada; or with a token: hyperhive login ada --token",
+    ]
+    assert not roster.get(hive, parse_name("ada")).logged_in
+
+
 @pytest.mark.box
 def test_exec_runs_a_command_as_the_agent_and_ends_as_it_does(ada: AgentName) -> None:
     ended = shell.process("exec", "ada", "--", "sh", "-c", "pwd; cat; echo $HOME >&2; exit 7", given=b"hello\n")
@@ -201,6 +229,28 @@ def test_exec_runs_a_command_as_the_agent_and_ends_as_it_does(ada: AgentName) ->
 def test_exec_gives_a_terminal(ada: AgentName) -> None:
     code, seen = shell.terminal("exec", "ada", "test", "-t", "0")
     assert code == 0, seen
+
+
+@pytest.mark.box
+@pytest.mark.parametrize("program", ["no-such-thing", "/workspace", "/workspace/no-such-thing"])
+def test_exec_of_a_program_that_is_not_there_is_said(program: str, ada: AgentName) -> None:
+    said = (f"there is no program {program} in the container of ada", "hyperhive exec ada -- ls /usr/bin")
+    assert shell.complaint("exec", "ada", "--", program, code=127) == said
+    code, seen = shell.terminal("exec", "ada", "--", program)
+    assert (code, seen) == (127, f"error: {said[0]}\nhint: {said[1]}\n")
+
+
+def test_exec_where_no_container_can_be_made_says_why(
+    hive: Hive, ada: AgentName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hive.paths.settings.write_text('[claude]\ncommand = ["/bin/true"]\n')
+    for name in ("setpriv", "prlimit"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    monkeypatch.setattr(process, "PATH", str(tmp_path))
+    assert shell.complaint("exec", "ada", "--", "ls", code=7) == (
+        "bubblewrap is not installed",
+        "sudo apt-get install bubblewrap",
+    )
 
 
 def test_exec_needs_a_command(ada: AgentName) -> None:

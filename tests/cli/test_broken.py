@@ -148,8 +148,8 @@ def test_doctor_tells_why_memory_is_not_limited(home: Path, monkeypatch: pytest.
 def test_doctor_finds_nothing_wrong_where_nothing_is(home: Path) -> None:
     found = findings(home)
     assert list(found) == [
-        "machine", "python", "sqlite", "folders", "settings", "database", "container", "limits", "claude", "relay", "git", "inotify",
-        "hub",
+        "machine", "python", "sqlite", "folders", "settings", "database", "container", "limits", "claude", "relay", "git",
+        "inotify", "hub",
     ]  # fmt: skip
     assert {check for check, finding in found.items() if finding.level is Level.ERROR} <= {"container", "claude", "relay"}
     assert found["hub"].hint == "hyperhive up"

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hyperhive.core import leases, questions, roster
+from hyperhive.core import agents, leases, questions, roster
+from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, QuestionOutcome
+from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, QuestionOutcome, parse_name
 from tests.cli import history, shell
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -92,6 +93,21 @@ def test_show(worked: Hive) -> None:
     assert agent.keys() >= AGENT
     assert agent["config"].keys() >= {"role", "model", "send_to", "network", "tools", "env", "limits", "mounts", "mcp_servers"}
     assert INSTANT.fullmatch(agent["created_at"])
+
+
+def test_show_names_variables_and_tells_their_values_only_when_asked(hive: Hive) -> None:
+    server = McpServer(command="x", env={"KEY": "the secret of a server"})
+    config = AgentConfig(env={"TOKEN": "the secret of an agent"}, mcp_servers={"matrix": server})
+    agents.spawn(hive, parse_name("ada"), config=config, by="operator")
+    found = read("show", "ada")["config"]
+    assert found["env"] == {"TOKEN": None}
+    assert found["mcp_servers"]["matrix"]["env"] == {"KEY": None}
+    assert found["mcp_servers"]["matrix"]["command"] == "x"
+    assert "secret" not in shell.answer("show", "ada") + shell.answer("show", "ada", "--json")
+    found = read("show", "ada", "--values")["config"]
+    assert found["env"] == config.env
+    assert found["mcp_servers"]["matrix"]["env"] == server.env
+    assert "TOKEN=the secret of an agent" in shell.answer("show", "ada", "--values")
 
 
 def test_spawn(hive: Hive) -> None:

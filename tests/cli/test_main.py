@@ -133,6 +133,40 @@ def test_a_command_line_that_makes_no_sense_is_two_lines_and_code_2(words: list[
     assert shell.complaint(*words, code=2)[1] == hint
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence", "hint"),
+    [
+        (["read", "0"], "N is a number from 1 on, not 0", "hyperhive read --help"),
+        (["read", "x"], "N is a number from 1 on, not 'x'", "hyperhive read --help"),
+        (["events", "ada", "-n", "-1"], "-n is a number from 0 to 2000, not -1", "hyperhive events --help"),
+        (["logs", "ada", "-n", "x"], "-n is a number, not 'x'", "hyperhive logs --help"),
+        (["stop", "ada", "--timeout", "-1.5"], "--timeout is a number from 0 on, not -1.5", "hyperhive stop --help"),
+        (["stop", "ada", "--timeout", "nan"], "--timeout is a number from 0 on, not nan", "hyperhive stop --help"),
+        (["spawn", "ada", "--network", "some"], "--network is open or none, not 'some'", "hyperhive spawn --help"),
+        (["send", "ada"], "TEXT is missing", "hyperhive send --help"),
+        (["stop"], "NAME is missing", "hyperhive stop --help"),
+        (["send", "ada", "x", "--key"], "--key needs a value", "hyperhive send --help"),
+        (["ps", "--json=3"], "--json takes no value", "hyperhive ps --help"),
+        (["ps", "x", "y"], "ps does not take x y", "hyperhive ps --help"),
+        (["ps", "-j"], "there is no option -j", "hyperhive ps --help"),
+        (["send", "--keyy", "x"], "there is no option --keyy", "did you mean --key?"),
+        (["sned"], "there is no command sned", "did you mean send?"),
+        (["--zzzzzz"], "there is no option --zzzzzz", "hyperhive --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_line_that_makes_no_sense_is_told_in_a_sentence(words: list[str], sentence: str, hint: str) -> None:
+    assert shell.complaint(*words, code=2) == (sentence, hint)
+
+
+def test_what_click_alone_can_tell_is_told_in_its_words(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise click.UsageError("Something Is odd.")
+
+    monkeypatch.setattr(roster, "listed", fail)
+    assert shell.complaint("ps", code=2)[0] == "something Is odd"
+
+
 def test_a_wrong_name_is_followed_by_the_nearest_agent(ada: AgentName) -> None:
     assert shell.complaint("show", "adda", code=3) == ("there is no agent adda", "did you mean ada?")
 

@@ -5,7 +5,7 @@ import pytest
 from hyperhive.core import agents, leases, messages
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import OPERATOR, AgentName, MessageState, Outcome
+from hyperhive.core.model import OPERATOR, AgentName, MessageKind, MessageState, Outcome
 from tests.cli import history, shell
 
 
@@ -80,6 +80,23 @@ def test_the_flow_says_why_a_message_died(hive: Hive, ada: AgentName) -> None:
         history.turn(hive, ada, Outcome.FAILED, error="it broke\nbadly")
     lines = shell.answer("messages").splitlines()
     assert lines[:3] == ["1  operator → ada  0s ago  dead, 3 failed attempts", "   because: it broke badly", "│ impossible"]
+
+
+def test_a_notice_says_in_plain_words_what_it_is_about(hive: Hive, ada: AgentName) -> None:
+    history.ask(hive, ada, "impossible")
+    history.turn(hive, ada, Outcome.LOGIN, error="Not logged in")
+    stored = "needs_login: ada is not logged in. Only the operator can do that: `hyperhive login ada`."
+    for words in (["inbox"], ["messages"], ["read", "2"]):
+        lines = shell.answer(*words).splitlines()
+        assert any(line.startswith("2  hive → operator  0s ago, notice: needs login  ") for line in lines)
+        assert "│ " + stored.removeprefix("needs_login: ") in lines
+    assert [message.body for message in messages.flow(hive) if message.kind is MessageKind.NOTICE] == [stored]
+    assert f'"body": "{stored}"' in shell.answer("messages", "--json")
+
+
+def test_a_word_with_a_colon_that_an_agent_wrote_stays_in_its_message(hive: Hive, ada: AgentName) -> None:
+    history.tell(hive, ada, "needs_login: me")
+    assert shell.answer("inbox").splitlines() == ["1  ada → operator  0s ago  pending", "│ needs_login: me"]
 
 
 def test_the_flow_shows_the_start_of_a_long_message(hive: Hive, ada: AgentName) -> None:

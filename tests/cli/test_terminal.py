@@ -35,6 +35,72 @@ def test_sixty_columns_are_enough(words: list[str], long_names: Hive) -> None:
     assert words[0] == "events" or any(LONGEST in line for line in lines)
 
 
+def body(seen: str) -> list[str]:
+    """The lines behind the gutter, as they are seen."""
+    return [
+        line.removeprefix(screen.GUTTER)
+        for line in shell.COLOUR.sub("", seen).split("\n")
+        if line.startswith(screen.GUTTER.strip())
+    ]
+
+
+WORDS = [f"{'wörter'[: 2 + i % 5]}{i}" for i in range(80)]
+
+
+@pytest.mark.parametrize("words", [["inbox", "--all"], ["messages"], ["events", "ada"], ["show", "ada"]], ids=" ".join)
+def test_lines_end_between_words(words: list[str], hive: Hive) -> None:
+    ada = parse_name("ada")
+    agents.spawn(hive, ada, config=AgentConfig(role=" ".join(WORDS)), by="operator")
+    history.tell(hive, ada, " ".join(WORDS))
+    history.events(hive, ada, (EventKind.TEXT, {"text": " ".join(WORDS)}))
+    lines = body(shell.terminal(*words, columns=60)[1])
+    assert " ".join(lines).split() == WORDS
+    assert len(lines) > 5
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a" * 50, ["a" * 18, "a" * 18, "a" * 14]),
+        ("see " + "a" * 20, ["see", "a" * 18, "aa"]),
+        ("    " + "a" * 18, ["    " + "a" * 14, "aaaa"]),
+        (" " * 30 + "deep", ["deep"]),
+        ("one" + " " * 30 + "two", ["one", "two"]),
+        ("日本語" * 4, ["日本語" * 3, "日本語"]),
+        ("see 日本語日本語日本語", ["see 日本語日本語日", "本語"]),
+        ("e\u0301" * 20, ["e\u0301" * 18, "e\u0301" * 2]),
+        ("word and some more", ["word and some more"]),
+        ("word and some more!", ["word and some", "more!"]),
+    ],
+)
+def test_what_does_not_fit_goes_on_behind_the_gutter(text: str, lines: list[str], hive: Hive, ada: AgentName) -> None:
+    history.tell(hive, ada, text)
+    assert body(shell.terminal("inbox", columns=20)[1]) == lines
+
+
+def test_fields_go_on_below_their_beginning(hive: Hive) -> None:
+    names = {f"VARIABLE_{i}": "x" for i in range(20)}
+    agents.spawn(hive, parse_name("ada"), config=AgentConfig(env=names), by="operator")
+    lines = shell.COLOUR.sub("", shell.terminal("show", "ada", columns=60)[1]).split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("variables"))
+    last = next(i for i, line in enumerate(lines) if line.startswith("may write to"))
+    assert last - first > 3
+    assert {line[:14] for line in lines[first + 1 : last]} == {" " * 14}
+    assert " ".join(line[14:] for line in lines[first:last]) == ", ".join(names)
+    assert max(map(screen.cells, lines)) <= 60
+
+
+def test_findings_go_on_below_their_beginning_and_hints_stay_whole(hive: Hive) -> None:
+    hive.paths.settings.write_text('[claude]\ncommand = ["/nowhere/that/is/known/to/anybody/claude"]\n')
+    _, seen = shell.terminal("doctor", columns=60)
+    lines = shell.COLOUR.sub("", seen).split("\n")
+    at = next(i for i, line in enumerate(lines) if line.startswith("error   claude"))
+    assert lines[at + 1].startswith(" " * 18)
+    assert not lines[at + 1].startswith(" " * 19)
+    assert [line for line in lines if screen.cells(line) > 60 and "→" not in line] == []
+    assert f"{' ' * 18}→ ls -l /nowhere/that/is/known/to/anybody/claude" in lines
+
+
 def test_a_wide_terminal_and_a_pipe_show_every_column(long_names: Hive) -> None:
     _, seen = shell.terminal("ps", columns=250)
     for shown in (shell.COLOUR.sub("", seen), shell.answer("ps")):

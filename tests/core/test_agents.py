@@ -161,6 +161,8 @@ def test_only_root_names_a_user(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.root
 @pytest.mark.box
 def test_a_range_of_uids_is_never_given_twice(hive: Hive) -> None:
+    hive.paths.settings.write_text(f"uid_base = {UID_BASE}\n", encoding="utf-8")
+
     def uid_of(name: str) -> int | None:
         return spawn(hive, AgentName(name), runtime="bubblewrap").agent.uid
 
@@ -186,6 +188,7 @@ def die(*args, **kwargs):
 agents.building.builds.write_build = die
 agents.spawn(hive, ADA, runtime="bubblewrap", by=OPERATOR)
 """
+    hive.paths.settings.write_text(f"uid_base = {UID_BASE}\n", encoding="utf-8")
     with program(home, code) as other:
         assert other.wait() == -9
     made = spawn(hive, runtime="bubblewrap").agent

@@ -151,6 +151,30 @@ def test_a_harness_that_finishes_no_turn_is_put_off_a_little_longer_each_time_th
     assert told.startswith("crashed: ada is not started again: it was started 5 times in ten minutes")
 
 
+def test_a_harness_that_ended_with_the_machine_is_no_crash_and_the_next_prompt_says_so(hive: Hive) -> None:
+    send(hive)
+    for _ in range(turns.CRASHES + 2):
+        set_row(hive, ADA, boot="an earlier one")
+        _, begun = begin(hive)
+        assert begun.news == "The machine was started anew."
+        row = row_of(hive, ADA)
+        assert (row.empty_starts, row.blocked) == (1, Blocked.NONE)
+    # The control: on the same boot the same is one start after the other.
+    _, begun = begin(hive)
+    assert (begun.news, row_of(hive, ADA).empty_starts) == ("", 2)
+
+
+def test_the_first_epoch_only_remembers_the_boot(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(hive)
+    assert begin(hive)[1].news == ""
+    assert row_of(hive, ADA).boot == hive.boot()
+    # Where the machine tells no boot, none is taken for another.
+    monkeypatch.setattr(Hive, "boot", lambda self: None)
+    assert begin(hive)[1].news == ""
+    monkeypatch.undo()
+    assert begin(hive)[1].news == ""
+
+
 def test_a_turn_of_any_end_is_no_crash(hive: Hive) -> None:
     send(hive)
     for outcome in (Outcome.FAILED, Outcome.INTERRUPTED, Outcome.CANCELLED) * 3:

@@ -15,6 +15,7 @@ from hyperhive.core.model import OPERATOR, Activity, Blocked, EventKind, Message
 from hyperhive.core.tables import AgentRow
 from hyperhive.demo.reply import Reply, say, stall, use
 from hyperhive.demo.request import Request
+from tests.core.hives import set_row
 from tests.faults.aftermath import children_of_hub, cli_of, end, harness_of, read, tracebacks
 from tests.faults.chance import instants, rounds
 from tests.faults.promise import broken
@@ -124,6 +125,21 @@ def test_what_a_dead_harness_held_is_found_without_a_new_message(home: Path) -> 
         assert (done.state, done.attempt) == (MessageState.ACKNOWLEDGED, 0)
         assert hive.outcomes() == [Outcome.LOST, Outcome.OK]
         assert "handed out before" in hive.api.requests[-1].prompt
+
+
+@pytest.mark.parametrize("boot", ["this one", "another"])
+def test_a_harness_that_ended_with_the_machine_is_told_apart_from_one_that_died(boot: str, home: Path) -> None:
+    with wreck(home, lambda request: say("done")) as hive:
+        hive.ended(hive.send("ada", "work").number)
+        hive.until(lambda: hive.agent("ada").turn.state is Activity.IDLE, "no turn runs")
+        assert kill_harness(hive)
+        if boot == "another":
+            set_row(hive.hive, ADA, boot=boot)
+        hive.ended(hive.send("ada", "more work").number)
+        notes = [event.data["text"] for event in hive.events(kind=EventKind.NOTE)]
+        died = "the harness before this one died; what it held comes again"
+        assert (died in notes) is (boot == "this one")
+        assert ("The machine was started anew." in hive.api.requests[-1].prompt) is (boot == "another")
 
 
 def test_an_agent_whose_harness_dies_again_and_again_is_held_back(home: Path) -> None:

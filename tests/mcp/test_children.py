@@ -104,39 +104,30 @@ def test_a_child_ends_when_its_peer_hangs_up(place: Place) -> None:
     wait_for_end(pid)
 
 
-def test_a_peer_that_hangs_up_in_recv_is_handed_nothing(place: Place) -> None:
+@pytest.mark.parametrize("leaving", ["hangs up", "cancels"])
+def test_who_leaves_recv_while_a_message_comes_is_handed_nothing(place: Place, leaving: str) -> None:
     place.begin_turn()
     with Bare(place.socket()) as peer:
         peer.settle()
         (pid,) = place.children()
         peer.call(1, "recv", wait_seconds=100)
         peer.settle()
-        # Held still, so that the child finds the message and the end of the connection at the same moment.
+        # Held still, so that the child finds the message and the end of the call at the same moment.
         with stopped(pid):
             sent = place.send("nobody hears this")
-            peer.close()
-    wait_for_end(pid)
-    assert place.message(sent.number).state is MessageState.PENDING
+            if leaving == "hangs up":
+                peer.close()
+            else:
+                peer.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+        if leaving == "hangs up":
+            wait_for_end(pid)
+        else:
+            peer.settle()
+        assert place.message(sent.number).state is MessageState.PENDING
+    # The control: the same call takes it where nobody leaves.
     with Bare(place.socket()) as peer:
         peer.call(1, "recv", wait_seconds=100)
         assert "nobody hears this" in json.dumps(peer.hear())
-
-
-def test_a_call_cancelled_while_a_message_comes_is_handed_nothing(place: Place) -> None:
-    place.begin_turn()
-    with Bare(place.socket()) as peer:
-        peer.settle()
-        (pid,) = place.children()
-        peer.call(1, "recv", wait_seconds=100)
-        peer.settle()
-        with stopped(pid):
-            sent = place.send("x")
-            peer.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
-        peer.settle()
-        assert place.message(sent.number).state is MessageState.PENDING
-        # The control: without the cancellation the same call takes it.
-        peer.call(2, "recv", wait_seconds=100)
-        assert '"id": 2' in json.dumps(peer.hear())
         assert place.message(sent.number).state is MessageState.DELIVERED
 
 

@@ -1,21 +1,15 @@
 """A command in a container has a terminal where the operator has one, and pipes where there is none."""
 
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Iterator
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
 
 from tests.runtimes import boxes
+from tests.support.terminal import Screen
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.box
@@ -28,6 +22,19 @@ from tests.runtimes import boxes
 from hyperhive.core.terminal import run_in_box
 box = boxes.make(sys.argv[1])
 sys.exit(run_in_box(box.runtime, box.place, sys.argv[2:], box.env(GREETING="hello")))
+"""
+
+# The same for a command that asks.
+ASK = """
+import sys
+from tests.runtimes import boxes
+from hyperhive.core.errors import Invalid
+from hyperhive.core.terminal import ask_in_box
+box = boxes.make(sys.argv[1])
+try:
+    sys.exit(ask_in_box(box.runtime, box.place, sys.argv[2:], box.env(), hint="answer it", most=0.0))
+except Invalid as error:
+    sys.exit(f"{error}: {error.hint}")
 """
 
 WAIT_FOR_KEYS = """
@@ -57,66 +64,6 @@ while signal.sigwait([signal.SIGWINCH]):
     size = os.get_terminal_size(0)
     print(size.lines, size.columns, flush=True)
 """
-
-
-class Screen:
-    """A terminal with a program on it."""
-
-    def __init__(self, *words: str) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(ROOT)
-            os.execv(words[0], words)
-        self.shown = ""
-        self._looked = 0
-
-    def wait_for(self, text: str) -> None:
-        """Read until the program has shown this, after what was waited for before; fail after half a minute."""
-        until = time.monotonic() + 30
-        while (at := self.shown.find(text, self._looked)) < 0:
-            ready, _, _ = select.select([self.fd], [], [], max(0, until - time.monotonic()))
-            assert ready, f"waited in vain for {text!r} in {self.shown!r}"
-            try:
-                data = os.read(self.fd, 4096)
-            except OSError:
-                data = b""
-            assert data, f"ended before {text!r}: {self.shown!r}"
-            self.shown += data.decode()
-        self._looked = at + len(text)
-
-    def type(self, text: str) -> None:
-        os.write(self.fd, text.encode())
-
-    def size(self, rows: int, columns: int) -> None:
-        ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def end(self) -> int:
-        """Read the rest, and give the exit code."""
-        while True:
-            try:
-                data = os.read(self.fd, 4096)
-            except OSError:
-                break
-            if not data:
-                break
-            self.shown += data.decode()
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self.pid = 0
-        return code
-
-    def close(self) -> None:
-        os.close(self.fd)
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-
-
-@pytest.fixture
-def screens() -> Iterator[list[Screen]]:
-    opened: list[Screen] = []
-    yield opened
-    for screen in opened:
-        screen.close()
 
 
 def show(screens: list[Screen], kind: str, *command: str, after: str = "") -> Screen:
@@ -199,3 +146,46 @@ def test_without_a_terminal_pipes_pass_through(kind: str) -> None:
         cwd=ROOT, input="a\x03b\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == ("a\x03b\n", "to-err\n", 5)
+
+
+def ask(kind: str, *command: str, stdin: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", ASK, kind, *command],
+        cwd=ROOT,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@kinds
+def test_a_command_that_asks_gets_its_answer_when_it_comes(kind: str) -> None:
+    with ask(kind, "sh", "-c", "echo what?; read x; echo $x; read x; echo $x; exit 6") as asking:
+        assert asking.stdin
+        assert asking.stdout
+        for answer in ("this", "that"):
+            assert answer == "that" or asking.stdout.readline() == "what?\n"
+            asking.stdin.write(f"{answer}\n")
+            asking.stdin.flush()
+            assert asking.stdout.readline() == f"{answer}\n"
+        assert asking.wait(60) == 6
+
+
+@kinds
+def test_a_command_that_asks_on_is_ended_when_nobody_is_left_to_answer(kind: str) -> None:
+    with ask(kind, "sh", "-c", "read x; echo $x; exec sleep 1000") as asking:
+        assert asking.stdin
+        assert asking.stdout
+        asking.stdin.write("wrong\n")
+        asking.stdin.flush()
+        assert asking.stdout.readline() == "wrong\n"
+        out, err = asking.communicate(timeout=60)
+    assert (out, err) == ("", "standard input has ended, and nobody is left to answer: answer it\n")
+
+
+@kinds
+def test_a_command_that_asks_does_not_begin_where_nobody_is_there(kind: str) -> None:
+    with ask(kind, "echo", "what?", stdin=subprocess.DEVNULL) as asking:
+        out, err = asking.communicate(timeout=60)
+    assert (out, err) == ("", "standard input has ended, and nobody is left to answer: answer it\n")

@@ -136,10 +136,18 @@ def runtime_named(name: str) -> Runtime:
     return runtime
 
 
-def check(runtime: Runtime, *, run: Callable[[Sequence[str]], process.Completed] = process.run) -> None:
-    """Try whether this kind of container works here. Raises `Unavailable` with what to do about it."""
+def check(
+    runtime: Runtime,
+    words: Sequence[str] | None = None,
+    *,
+    run: Callable[[Sequence[str]], process.Completed] = process.run,
+) -> process.Completed:
+    """Try whether this kind of container works here, by its probe, or by `words` that cannot fail inside.
+
+    Gives back what they printed. Raises `Unavailable` with what to do about it.
+    """
     try:
-        run(runtime.probe())
+        return run(words or runtime.probe())
     except CommandFailed as error:
         raise runtime.explain(error.output) from None
     except Unavailable as error:
