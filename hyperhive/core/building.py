@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import agent_toml, applied, beneath, builds, folders, process
+from hyperhive.core import agent_toml, applied, beneath, builds, cgroups, folders, process
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Invalid
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, EventKind, clean
-from hyperhive.core.runtimes import Runtime
+from hyperhive.core.runtimes import Place, Runtime
 
 FILE: Final = "agent.toml"
 FILE_MOST: Final = 256 * 1024
@@ -134,12 +134,7 @@ def build(
                 room = msgspec.structs.replace(
                     place, state=home, workspace=home, claude=home, mounts=(), build=out, source=tree_of(hive, name, number)
                 )
-                env = {**config.env, **runtime.inside(room).environment()}
-                deadline = time.monotonic() + BUILD_MOST
-                for words in (_COPY, *(("sh", "-c", command) for command in config.build)):
-                    if words is not _COPY:
-                        log(f"$ {words[2]}")
-                    _run(runtime.wrap(room, words, cwd="/opt/agent"), env, deadline, log)
+                _make(hive, runtime, room, config, log)
         finally:
             log.close()
     builds.write_build(hive, name, number, config)
@@ -161,6 +156,24 @@ def _workshop(folder: Path, name: AgentName, uid: int | None, gid: int | None) -
         yield folder / "home", folder / "out"
     finally:
         beneath.remove(folder, "home")
+
+
+def _make(hive: Hive, runtime: Runtime, room: Place, config: AgentConfig, log: BuildLog) -> None:
+    """Run the build commands, each in a container of its own over the same folders."""
+    env = {**config.env, **runtime.inside(room).environment()}
+    deadline = time.monotonic() + BUILD_MOST
+    limits = cgroups.limit(hive, f"{room.name}.build", memory=config.limits.memory_bytes, tasks=config.limits.tasks)
+    with limits:
+        for words in (_COPY, *(("sh", "-c", command) for command in config.build)):
+            if words is not _COPY:
+                log(f"$ {words[2]}")
+            try:
+                _run([*limits.words, *runtime.wrap(room, words, cwd="/opt/agent")], env, deadline, log)
+            except BuildFailed as error:
+                if not limits.ran_out():
+                    raise
+                why = f"{error.message}; it had used up its memory limit of {config.limits.memory}"
+                raise BuildFailed(why, end=error.end, hint="give it more: limits.memory in agent.toml") from None
 
 
 def _run(words: list[str], env: dict[str, str], deadline: float, log: BuildLog) -> None:

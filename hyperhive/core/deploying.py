@@ -220,9 +220,10 @@ def _make_so(hive: Hive, number: int, *, base: str, subject: str, changes: Mappi
         agent=row.agent, occasion=row.occasion, deployment=number, commit=row.commit, base=base, by=by, subject=subject, at=now
     )
     if row.occasion is Occasion.SPAWN:
+        others = [name for name in notices.managers() if name != row.agent]
         is_in = roster.get(hive, row.agent).logged_in
         needs = "" if is_in else f" It needs a login, which only the operator can give: `hyperhive login {row.agent}`."
-        return notices.notify(hive, notices.managers(), f"spawned: the agent {row.agent} is there.{needs}")
+        return notices.notify(hive, others, f"spawned: the agent {row.agent} is there.{needs}")
     turns.add_news(AgentName(row.agent), f"You were given deployment {number}: {_NEWS[row.occasion]}.")
     if row.occasion is Occasion.UPDATE:
         return []

@@ -1,0 +1,449 @@
+"""A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
+
+from pathlib import Path
+
+import pytest
+
+from hyperhive.core import (
+    agent_toml,
+    agents,
+    applied,
+    approvals,
+    bases,
+    building,
+    builds,
+    deploying,
+    deployments,
+    messages,
+    meta,
+    operate,
+    operations,
+    proposals,
+    publishing,
+    roster,
+)  # fmt: skip
+from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.approvals import Approval
+from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, NotFound
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import (
+    OPERATOR,
+    ApprovalState,
+    DeploymentOutcome,
+    Flavor,
+    Occasion,
+    OperationState,
+    Verb,
+    Wanted,
+)  # fmt: skip
+from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
+from tests.core.hives import ADA, BOB, EVE, program, row_of
+
+MAIN = "refs/heads/main"
+
+
+@pytest.fixture
+def hive(empty: Hive) -> Hive:
+    """A hive with the worker ada, made of a commit."""
+    agents.spawn(empty, ADA, runtime="host", config=AgentConfig(role="first"), by=OPERATOR)
+    return empty
+
+
+def propose(hive: Hive, role: str, **config: object) -> Approval:
+    """A change of ada's configuration by the operator, which waits."""
+    data = agent_toml.write(AgentConfig(role=role, **config))  # type: ignore[arg-type]  # whatever a configuration takes
+    return proposals.by_operator(hive, ADA, {building.FILE: data}, message=f"Be {role}")
+
+
+def approve(hive: Hive, approval: Approval) -> int:
+    """Decide, and give back the operation that was asked for."""
+    operation = approvals.approve(hive, approval.number, by=OPERATOR).operation
+    assert operation is not None
+    return operation
+
+
+def deploy(hive: Hive, role: str, **config: object) -> Approval:
+    """Propose, approve and deploy."""
+    approval = propose(hive, role, **config)
+    operate.run(hive, approve(hive, approval))
+    return approval
+
+
+def role_of(hive: Hive) -> str:
+    """What ada is for, as a harness would read it now."""
+    return builds.config_of(hive, ADA, roster.get(hive, ADA).deployed)[0].role
+
+
+def outcomes(hive: Hive) -> list[tuple[Occasion, DeploymentOutcome | None]]:
+    """How ada's deployments ended."""
+    return [(one.occasion, one.outcome) for one in deployments.history(hive, ADA)]
+
+
+def tags(hive: Hive) -> set[str]:
+    """The tags of ada's repository."""
+    return {name.removeprefix("refs/tags/") for name in applied.references(hive, ADA) if name != MAIN}
+
+
+def settle(hive: Hive) -> None:
+    """What the hub does with what somebody who died has left."""
+    for name in publishing.unsettled(hive):
+        with hive.db.write():
+            number = deployments.unsettle(hive, name)
+        operate.run(hive, number)
+    assert publishing.unsettled(hive) == []
+
+
+def test_a_new_agent_begins_with_a_commit(hive: Hive) -> None:
+    (first,) = deployments.history(hive, ADA)
+    assert (first.occasion, first.outcome, first.approved_by) == (Occasion.SPAWN, DeploymentOutcome.DEPLOYED, OPERATOR)
+    assert set(applied.references(hive, ADA).values()) == {first.commit}
+    assert tags(hive) == {f"approved/{first.number}", f"deployed/{first.number}"}
+    assert MAIN in applied.references(hive, ADA)
+    assert first.commit is not None
+    assert building.config_in(hive, ADA, first.commit)[0].role == "first"
+    assert [(one.what, one.agent, one.deployment) for one in meta.log(hive)] == [("spawn", ADA, first.number)]
+    assert first.base == bases.base_of(hive, "host")
+    assert roster.get(hive, ADA).up_to_date
+
+
+def test_an_approved_change_is_what_the_agent_is_given(hive: Hive) -> None:
+    approval = deploy(hive, "second")
+    assert role_of(hive) == "second"
+    number = approval.number
+    assert row_of(hive, ADA).deployed == number
+    assert applied.references(hive, ADA)[MAIN] == approval.commit
+    assert {f"proposal/{number}", f"approved/{number}", f"deployed/{number}"} <= tags(hive)
+    assert not any(tag.startswith("building/") for tag in tags(hive))
+    assert row_of(hive, ADA).news == f"You were given deployment {number}: your configuration was changed."
+    assert next((one.what, one.subject) for one in meta.log(hive)) == ("deploy", "Be second")
+
+
+def test_nothing_is_deployed_before_somebody_has_approved_it(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    settle(hive)
+    assert approval.state is ApprovalState.PENDING
+    assert role_of(hive) == "first"
+    assert outcomes(hive) == [(Occasion.SPAWN, DeploymentOutcome.DEPLOYED)]
+    assert f"approved/{approval.number}" not in tags(hive)
+
+
+def test_what_is_denied_keeps_its_tag_and_changes_nothing(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    approvals.deny(hive, approval.number, by=OPERATOR, note="not now")
+    for one in operations.ready(hive):
+        operate.run(hive, one.number)
+    assert f"denied/{approval.number}" in tags(hive)
+    assert role_of(hive) == "first"
+    with pytest.raises(Conflict, match=f"approval {approval.number} was already denied by operator at .* UTC: not now"):
+        approvals.approve(hive, approval.number, by=OPERATOR)
+
+
+def test_a_newer_proposal_of_the_same_asker_takes_the_place_of_the_older(hive: Hive) -> None:
+    older, newer = propose(hive, "second"), propose(hive, "third")
+    assert [one.number for one in approvals.listed(hive)] == [newer.number]
+    with pytest.raises(Conflict, match=f"replaced by proposal {newer.number}"):
+        approvals.approve(hive, older.number, by=OPERATOR)
+
+
+def test_a_commit_that_is_not_the_one_that_was_shown_is_not_approved(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    with pytest.raises(Conflict, match="is about the commit"):
+        approvals.approve(hive, approval.number, by=OPERATOR, commit="0" * 40)
+    assert approvals.get(hive, approval.number).state is ApprovalState.PENDING
+
+
+def test_what_was_compared_with_something_else_is_not_approved(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    _other_change(hive)
+    with pytest.raises(Conflict, match=f"proposal {approval.number} was compared with"):
+        approvals.approve(hive, approval.number, by=OPERATOR)
+    # Somebody who was shown it against what is applied now may decide.
+    now = applied.references(hive, ADA)[MAIN]
+    operate.run(hive, approvals.approve(hive, approval.number, by=OPERATOR, compared_with=now).operation or 0)
+    assert role_of(hive) == "second"
+
+
+def _other_change(hive: Hive) -> None:
+    """Somebody else's change of ada, deployed meanwhile."""
+    with hive.db.read():
+        main = deployments.applied_commit(AgentRow.get(AgentRow.name == ADA))
+    commit = applied.write_commit(
+        hive, ADA, {"notes": b"x"}, parent=main, message="Note", author="eve", at=hive.now()
+    )  # fmt: skip
+    with hive.db.write():
+        operation = deployments.queue(hive, ADA, occasion=Occasion.DEPLOY, commit=commit, onto=main, approval=None, by=OPERATOR)
+    operate.run(hive, operation)
+
+
+def test_of_two_that_were_approved_over_the_same_the_second_fails(hive: Hive) -> None:
+    one = propose(hive, "second")
+    # As another asker's, which does not take the first one's place.
+    with hive.db.write():
+        ApprovalRow.update(asker="eve").where(ApprovalRow.number == one.number).execute()
+    two = propose(hive, "third")
+    first, second = approve(hive, one), approve(hive, two)
+    operate.run(hive, first)
+    with pytest.raises(Conflict, match=f"deployment {two.number} was decided over"):
+        operate.run(hive, second)
+    assert role_of(hive) == "second"
+    assert deployments.get(hive, two.number).outcome is DeploymentOutcome.FAILED
+    assert operations.get(hive, second).state is OperationState.FAILED
+    assert f"failed/{two.number}" in tags(hive)
+
+
+def test_a_rollback_is_a_new_commit_with_the_old_files(hive: Hive) -> None:
+    deploy(hive, "second")
+    before = applied.references(hive, ADA)[MAIN]
+    number, operation = deploying.roll_back(hive, ADA, by=OPERATOR)
+    operate.run(hive, operation)
+    assert role_of(hive) == "first"
+    assert row_of(hive, ADA).deployed == number
+    commit = applied.commit_of(hive, ADA, applied.references(hive, ADA)[MAIN])
+    assert commit.parents == (before,)
+    assert [what for what, _ in outcomes(hive)] == [Occasion.SPAWN, Occasion.DEPLOY, Occasion.ROLLBACK]
+    # Back again, by its number.
+    (_, second, _) = deployments.history(hive, ADA)
+    _, operation = deploying.roll_back(hive, ADA, to=second.number, by=OPERATOR)
+    operate.run(hive, operation)
+    assert role_of(hive) == "second"
+
+
+def test_there_may_be_nothing_to_go_back_to(hive: Hive) -> None:
+    with pytest.raises(Conflict, match="ada has no earlier deployment"):
+        deploying.roll_back(hive, ADA, by=OPERATOR)
+    with pytest.raises(NotFound, match="ada never ran on a deployment 99"):
+        deploying.roll_back(hive, ADA, to=99, by=OPERATOR)
+
+
+def test_an_agent_on_an_older_base_is_deployed_anew_and_only_then(hive: Hive) -> None:
+    assert deploying.update(hive, ADA, by=OPERATOR) is None
+    with hive.db.write():
+        AgentRow.update(base="hyperhive 0.0.1, host, claude 1").execute()
+    assert not roster.get(hive, ADA).up_to_date
+    renewed = deploying.update(hive, ADA, by=OPERATOR)
+    assert renewed is not None
+    assert (renewed.occasion, renewed.outcome) == (Occasion.UPDATE, DeploymentOutcome.DEPLOYED)
+    assert renewed.commit == applied.references(hive, ADA)[MAIN]
+    assert roster.get(hive, ADA).up_to_date
+    assert deploying.update(hive, ADA, by=OPERATOR) is None
+    assert len(outcomes(hive)) == 2
+
+
+def test_what_was_made_before_there_was_git_is_taken_over(hive: Hive) -> None:
+    with hive.db.write():
+        DeploymentRow.update(commit=None).execute()
+        EntryRow.delete().execute()
+    applied.purge(hive, ADA)
+    assert publishing.unsettled(hive) == [ADA]
+    settle(hive)
+    (first,) = deployments.history(hive, ADA)
+    assert first.commit is not None
+    assert building.config_in(hive, ADA, first.commit)[0].role == "first"
+    assert applied.references(hive, ADA)[MAIN] == first.commit
+
+
+def test_what_destroys_and_purges_stands_in_the_log(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    agents.destroy(hive, ADA, by=OPERATOR)
+    assert approvals.get(hive, approval.number).state is ApprovalState.WITHDRAWN
+    made = agents.spawn(hive, ADA, by=OPERATOR)
+    assert made.reused
+    assert role_of(hive) == "first"
+    agents.destroy(hive, ADA, by=OPERATOR)
+    agents.purge(hive, ADA, by=OPERATOR)
+    assert [one.what for one in meta.log(hive)] == ["purge", "destroy", "spawn", "destroy", "spawn"]
+    assert not hive.paths.applied(ADA).exists()
+    assert not hive.paths.builds(ADA).exists()
+    agents.spawn(hive, ADA, runtime="host", by=OPERATOR)
+    assert role_of(hive) == ""
+    assert len(deployments.history(hive, ADA)) == 1
+
+
+def test_what_nobody_may_change_is_refused_at_once(hive: Hive) -> None:
+    with pytest.raises(Denied, match=r"proposal \d+ failed: flake\.nix is protected"):
+        proposals.by_operator(hive, ADA, {"flake.nix": b"{}"}, message="Build it otherwise")
+    (failed,) = approvals.listed(hive, everything=True)
+    assert failed.state is ApprovalState.FAILED
+    assert f"failed/{failed.number}" in tags(hive)
+    assert approvals.listed(hive) == []
+
+
+@pytest.mark.parametrize("text", ["rolle = 1", "mounts = 3", "[mcp_servers.a]\n", "\x00", "[[[[", "network = 'wide'"])
+def test_a_file_that_is_wrong_is_refused_with_its_name(hive: Hive, text: str) -> None:
+    with pytest.raises(Invalid, match=r"proposal \d+ failed: agent\.toml"):
+        proposals.by_operator(hive, ADA, {building.FILE: text.encode()}, message="Be wrong")
+    assert approvals.listed(hive) == []
+
+
+def test_a_change_of_nothing_is_refused(hive: Hive) -> None:
+    with pytest.raises(Conflict, match="changes nothing"):
+        propose(hive, "first")
+
+
+# ---- asked for by a manager ----
+
+
+@pytest.fixture
+def manager(hive: Hive) -> Hive:
+    """The same hive with a manager."""
+    agents.spawn(hive, EVE, runtime="host", flavor=Flavor.MANAGER, by=OPERATOR)
+    return hive
+
+
+def notices_of(hive: Hive) -> list[str]:
+    """What the manager was told, each notice's first word."""
+    return [one.body.split(":")[0] for one in messages.inbox(hive, EVE)]
+
+
+@pytest.mark.box
+def test_a_new_agent_that_a_manager_asked_for_comes_to_be_when_it_is_approved(manager: Hive) -> None:
+    asked = proposals.request_spawn(manager, BOB, by=EVE, reason="much to do", role="You help.")
+    done = operate.run(manager, asked)
+    (approval,) = approvals.listed(manager)
+    assert done.result == str(approval.number)
+    with pytest.raises(NotFound):
+        roster.get(manager, "bob")
+    operate.run(manager, approve(manager, approval))
+    made = roster.get(manager, "bob")
+    assert (made.deployed, made.wanted) == (approval.number, Wanted.STARTED)
+    assert builds.config_of(manager, BOB, made.deployed)[0].role == "You help."
+    assert notices_of(manager) == ["approval_resolved", "spawned"]
+
+
+@pytest.mark.box
+def test_an_agent_that_cannot_be_made_is_not_there_and_can_be_tried_again(manager: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    operate.run(manager, proposals.request_spawn(manager, BOB, by=EVE, reason="much to do"))
+    (approval,) = approvals.listed(manager)
+
+    def full(*_: object, **__: object) -> None:
+        raise Invalid("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(builds, "write_build", full)
+        with pytest.raises(Invalid):
+            operate.run(manager, approve(manager, approval))
+    with pytest.raises(NotFound):
+        roster.get(manager, "bob")
+    assert deployments.get(manager, approval.number).outcome is DeploymentOutcome.FAILED
+    assert notices_of(manager) == ["approval_resolved", "deploy_failed"]
+    again, operation = deploying.again(manager, approval.number, by=OPERATOR)
+    operate.run(manager, operation)
+    assert roster.get(manager, "bob").deployed == again
+
+
+def test_one_who_is_no_manager_may_not_ask(hive: Hive) -> None:
+    with pytest.raises(Denied, match="ada is no manager"):
+        proposals.request_spawn(hive, BOB, by=ADA, reason="")
+    with pytest.raises(Denied, match="ada is no manager"):
+        proposals.request(hive, ADA, by=ADA, commit="0" * 40)
+
+
+# ---- what somebody who died has left ----
+
+_STEPS = (
+    "publishing.settle", "applied.publish", "building.build", "applied.export", "building.builds.write_build",
+    "bases.base_of", "deploying._make_so", "meta.record",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", _STEPS)
+def test_a_deployment_that_was_killed_is_wholly_old_or_wholly_new(home: Path, hive: Hive, step: str, when: str) -> None:
+    approval = propose(hive, "second")
+    operation = approve(hive, approval)
+    code = f"""
+from hyperhive.core import applied, bases, building, deploying, meta, operate, publishing
+real = {step}
+def die(*args, **kwargs):
+    if "{when}" == "after":
+        real(*args, **kwargs)
+    os.kill(os.getpid(), 9)
+{step} = die
+operate.run(hive, int(sys.argv[2]))
+"""
+    with program(home, code, str(operation)) as other:
+        assert other.wait() == -9
+    settle(hive)
+    outcome = deployments.get(hive, approval.number).outcome
+    is_new = outcome is DeploymentOutcome.DEPLOYED
+    assert is_new == (step == "meta.record")
+    assert role_of(hive) == ("second" if is_new else "first")
+    assert row_of(hive, ADA).deployed == deployments.history(hive, ADA)[-1 if is_new else 0].number
+    _is_in_order(hive, approval.number, outcome)
+    assert operations.get(hive, operation).state is OperationState.FAILED
+    if not is_new:
+        number, again = deploying.again(hive, approval.number, by=OPERATOR)
+        operate.run(hive, again)
+        assert role_of(hive) == "second"
+        _is_in_order(hive, number, DeploymentOutcome.DEPLOYED)
+
+
+def _is_in_order(hive: Hive, number: int, outcome: DeploymentOutcome | None) -> None:
+    assert outcome is not None
+    assert f"{outcome.value}/{number}" in tags(hive)
+    assert not any(tag.startswith("building/") for tag in tags(hive))
+    with hive.db.read():
+        assert applied.references(hive, ADA)[MAIN] == deployments.applied_commit(AgentRow.get(AgentRow.name == ADA))
+        assert not EntryRow.select().where(EntryRow.published == False).exists()
+    assert [one.deployment for one in meta.log(hive, name=ADA)] == [
+        one.number for one in reversed(deployments.history(hive, ADA)) if one.outcome is DeploymentOutcome.DEPLOYED
+    ]
+
+
+def test_a_deployment_that_waited_for_too_long_is_failed(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    approval = propose(hive, "second")
+    operation = approve(hive, approval)
+    assert publishing.unsettled(hive) == []
+    later = hive.now() + operations.PENDING_MOST * 2
+    monkeypatch.setattr(hive, "now", lambda: later)
+    assert operations.is_overdue(hive)
+    with hive.db.write():
+        assert [one.number for one in operations.expire(hive)] == [operation]
+    settle(hive)
+    assert deployments.get(hive, approval.number).outcome is DeploymentOutcome.FAILED
+    assert role_of(hive) == "first"
+
+
+def test_what_waits_for_one_agent_is_done_in_the_order_in_which_it_was_asked_for(hive: Hive) -> None:
+    with hive.db.write():
+        first = operations.ask(hive, ADA, Verb.STOP, by=OPERATOR)
+        second = operations.ask(hive, ADA, Verb.START, by=OPERATOR)
+        assert operations.ask(hive, ADA, Verb.START, by=OPERATOR) == second
+    assert [one.number for one in operations.ready(hive)] == [first]
+    operate.run(hive, first)
+    assert roster.get(hive, ADA).wanted is Wanted.STOPPED
+    assert [one.number for one in operations.ready(hive)] == [second]
+    operate.run(hive, second)
+    assert roster.get(hive, ADA).wanted is Wanted.STARTED
+    with pytest.raises(Conflict, match=f"operation {second} is done already"):
+        operate.run(hive, second)
+
+
+def test_while_something_is_done_to_an_agent_the_next_one_waits(hive: Hive) -> None:
+    with hive.db.write():
+        number = operations.ask(hive, ADA, Verb.STOP, by=OPERATOR)
+    with operations.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
+        assert operations.ready(hive) == []
+        with pytest.raises(operations.Busy):
+            operate.run(hive, number)
+    assert operations.get(hive, number).state is OperationState.PENDING
+    operate.run(hive, number)
+
+
+def test_nobody_may_fill_the_line(hive: Hive) -> None:
+    with hive.db.write():
+        for number in range(operations.WAITING_MOST):
+            operations.ask(hive, ADA, Verb.PROPOSE, by="eve", argument=str(number))
+        with pytest.raises(Conflict, match="wait already"):
+            operations.ask(hive, ADA, Verb.PROPOSE, by="eve", argument="more")
+
+
+def test_an_operation_that_failed_says_why(hive: Hive) -> None:
+    with hive.db.write():
+        number = operations.ask(hive, BOB, Verb.START, by="ada")
+    with pytest.raises(HyperhiveError):
+        operate.run(hive, number)
+    ended = operations.get(hive, number)
+    assert ended.state is OperationState.FAILED
+    assert "there is no agent bob" in (ended.error or "")
+    assert [one.body.split(":")[0] for one in messages.inbox(hive, ADA)] == ["operation_failed"]
