@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hyperhive.core import tool_request
 from hyperhive.core.agent_config import OWN_SERVER, AgentConfig
 from hyperhive.core.model import EventKind, Outcome
 from hyperhive.core.runtimes import Inside
@@ -28,6 +29,10 @@ NOT_OFFERED: Final = (
     "CronCreate",
     "CronDelete",
     "CronList",
+    # For somebody at a screen: they come with the permission prompts, and nobody here could answer them.
+    "AskUserQuestion",
+    "EnterPlanMode",
+    "ExitPlanMode",
 )
 _TOOLS_GONE: Final = (f'MCP server "{OWN_SERVER}" is not connected', f"No such tool available: mcp__{OWN_SERVER}__")
 
@@ -73,6 +78,8 @@ def arguments(
         "--append-system-prompt-file", f"{inside.run}/prompt.md",
         # Without this a resumed conversation goes on with the prompt that it began with.
         "--system-prompt-snapshot", "off",
+        # What is neither allowed nor denied is asked for, on the same stream.
+        "--permission-prompt-tool", "stdio",
         "--allowedTools", ",".join(allowed),
         "--disallowedTools", ",".join([*NOT_OFFERED, *config.tools.deny]),
         *(["--resume", conversation] if resume else ["--session-id", conversation]),
@@ -129,7 +136,10 @@ def digest(*parts: object) -> str:
 
 
 class Lines:
-    """Cuts the CLI's output into objects; what is too long or no JSON object is counted and left out."""
+    """Cuts the CLI's output into objects; what is too long or no JSON object is counted and left out.
+
+    Of a request that is left out, what is needed to refuse it stays.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
@@ -146,9 +156,11 @@ class Lines:
             if line.strip() and (found := self._parse(line)) is not None:
                 yield found
         if len(self._rest) > LINE_MOST:
-            self._rest = b""
+            start, self._rest = self._rest, b""
             if not self._skipping:
                 self.rubbish += 1
+                if (asked := tool_request.unreadable(start)) is not None:
+                    yield asked
             self._skipping = True
 
     def _parse(self, line: bytes) -> dict[str, Any] | None:
@@ -158,7 +170,7 @@ class Lines:
             found = None
         if not isinstance(found, dict):
             self.rubbish += 1
-            return None
+            return tool_request.unreadable(line)
         return found
 
 

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = "auto"
     max_active: Annotated[int, msgspec.Meta(ge=0)] = 0
     linger_seconds: Seconds = 120.0
+    permission_seconds: Seconds = 600.0
     uid_base: Annotated[int, msgspec.Meta(ge=UID_RANGE, le=UID_MOST - UID_RANGE)] = UID_BASE
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()

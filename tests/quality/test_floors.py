@@ -20,14 +20,14 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "resources": (
         "core.api_gate", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell", "core.events",
         "core.folders", "core.gate_connection", "core.git", "core.hive", "core.hub_link", "core.locks", "core.migrations",
-        "core.programs", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
+        "core.programs", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal", "core.tool_request",
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.bases", "core.box", "core.building",
         "core.builds", "core.cli_session", "core.crash_watch",
         "core.custody", "core.deploying", "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness",
         "core.hub", "core.identity", "core.journal", "core.leases", "core.letters", "core.login", "core.messages",
-        "core.notices", "core.open_turn", "core.operations", "core.publishing", "core.questions", "core.rests",
+        "core.notices", "core.open_turn", "core.operations", "core.permits", "core.publishing", "core.questions", "core.rests",
         "core.roster", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": (
