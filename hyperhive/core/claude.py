@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from hyperhive.core import tool_request
+from hyperhive.core import long_result, tool_request
 from hyperhive.core.agent_config import OWN_SERVER, AgentConfig
 from hyperhive.core.model import EventKind, Outcome
 from hyperhive.core.runtimes import Inside
 
-# The longest line that is read from the CLI, in bytes; what is longer is left out, and said so.
+# The longest line that is read from the CLI, in bytes; what is longer and no result is left out, and said so.
 LINE_MOST: Final = 1024 * 1024
 # A `recv` waits up to 180 s; a tool's answer may take this long, in milliseconds.
 TOOL_TIMEOUT: Final = 600_000
@@ -155,7 +155,7 @@ class Lines:
                 continue
             if line.strip() and (found := self._parse(line)) is not None:
                 yield found
-        if len(self._rest) > LINE_MOST:
+        if len(self._rest) > long_result.RESULT_MOST:
             start, self._rest = self._rest, b""
             if not self._skipping:
                 self.rubbish += 1
@@ -165,7 +165,7 @@ class Lines:
 
     def _parse(self, line: bytes) -> dict[str, Any] | None:
         try:
-            found = msgspec.json.decode(line) if len(line) <= LINE_MOST else None
+            found = msgspec.json.decode(line) if len(line) <= LINE_MOST else long_result.read(line)
         except (msgspec.DecodeError, RecursionError):
             found = None
         if not isinstance(found, dict):

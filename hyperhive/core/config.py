@@ -39,7 +39,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory."""
+    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory.
+
+    `permission_seconds` is how long a tool that an agent asks for waits for the operator before it is refused.
+    """
 
     runtime: str = "auto"
     max_active: Annotated[int, msgspec.Meta(ge=0)] = 0

@@ -145,7 +145,7 @@ class Permits:
                 self._write(tool_request.deny(request, f"The operator denied this{note}\n{FINAL}"))
                 how = f"denied by {approval.decided_by}" + (f" ({approval.note})" if approval.note else "")
             case ApprovalState.EXPIRED:
-                limit = f"{self._hive.settings.permission_seconds:g} seconds"
+                limit = f"{self._hive.settings.permission_seconds:g} s"
                 self._write(tool_request.deny(request, f"The operator did not decide within {limit}.\n{FINAL}"))
                 how = f"not decided within {limit}"
             case _:
