@@ -20,7 +20,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "resources": (
         "core.api_gate", "core.beneath", "core.claude", "core.cli_process", "core.db", "core.doorbell", "core.events",
         "core.folders", "core.gate_connection", "core.git", "core.hive", "core.hub_link", "core.locks", "core.long_result",
-        "core.migrations", "core.programs", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal", "core.tool_request",
+        "core.migrations", "core.programs", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
+        "core.tool_request",
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.bases", "core.box", "core.building",
