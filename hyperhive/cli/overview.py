@@ -8,10 +8,10 @@ import msgspec
 from hyperhive.cli import notes, render, screen, words
 from hyperhive.cli.params import NAME, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import builds, roster
+from hyperhive.core import approvals, builds, roster
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Mail, Wanted
+from hyperhive.core.model import Activity, Agent, AgentName, ApprovalKind, Blocked, Mail, Wanted
 
 _COLUMNS = (
     Column("NAME"),
@@ -20,7 +20,7 @@ _COLUMNS = (
     Column("MAIL", shrinks=True),
     Column("LAST TURN", shrinks=True, drops=True),
 )
-_COLOURS = {Activity.THINKING: "green", Activity.COMPACTING: "cyan", Activity.QUEUED: "yellow"}
+_COLOURS = {Activity.THINKING: "green", Activity.COMPACTING: "cyan", Activity.QUEUED: "yellow", Activity.WAITING: "magenta"}
 
 
 @click.command()
@@ -33,7 +33,8 @@ def ps(hive: Hive, everything: bool, as_json: bool) -> None:
     if as_json:
         render.json(found)
     elif found:
-        render.table(_COLUMNS, [_row(hive, agent) for agent in found])
+        asked = _asked_of_you(hive, found)
+        render.table(_COLUMNS, [_row(hive, agent, asked.get(agent.name, [])) for agent in found])
     else:
         screen.talk("there is no agent yet: `hyperhive spawn NAME`")
     notes.hive_is_down(hive)
@@ -75,7 +76,7 @@ def show(hive: Hive, name: AgentName, values: bool, as_json: bool) -> None:
             ("workspace", str(hive.paths.agent_workspace(name))),
         ]
     )
-    for note in _troubles(agent):
+    for note in [*_asked_of_you(hive, [agent]).get(agent.name, []), *_troubles(agent)]:
         screen.line(("note", "yellow"))
         screen.quote(note)
     if config.role.strip():
@@ -91,7 +92,7 @@ def _without_values(config: AgentConfig) -> dict[str, Any]:
     return told
 
 
-def _row(hive: Hive, agent: Agent) -> Row:
+def _row(hive: Hive, agent: Agent, asked: list[str]) -> Row:
     cells = (
         (agent.name, "bold"),
         _state(hive, agent),
@@ -99,7 +100,18 @@ def _row(hive: Hive, agent: Agent) -> Row:
         (_mail(agent.mail), "bold" if agent.mail.dead else ""),
         _last_turn(hive, agent),
     )
-    return Row(cells, _notes(agent))
+    return Row(cells, [*asked, *_notes(agent)])
+
+
+def _asked_of_you(hive: Hive, agents: list[Agent]) -> dict[str, list[str]]:
+    """What is said below the agents whose turn waits for a decision about a tool."""
+    names = {agent.name for agent in agents if agent.turn.state is Activity.WAITING}
+    found: dict[str, list[str]] = {}
+    for approval in approvals.listed(hive) if names else []:
+        if approval.kind is ApprovalKind.TOOL and approval.agent in names:
+            line = f"waits for you: `hyperhive approve {approval.number}` ({approval.tool})"
+            found.setdefault(approval.agent, []).append(line)
+    return found
 
 
 def _state(hive: Hive, agent: Agent) -> tuple[str, str]:

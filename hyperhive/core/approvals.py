@@ -150,11 +150,15 @@ def ask_tool(
     return number
 
 
-def withdraw_tools(hive: Hive, name: AgentName, *, epoch: int | None = None, turn: int | None = None) -> int:
-    """What an agent's turn asked for is of no use any more: of one turn, or of all that came before. Within a write."""
+def withdraw_tools(
+    hive: Hive, name: AgentName, *, epoch: int | None = None, turn: int | None = None, number: int | None = None
+) -> int:
+    """What an agent's turn asked for is of no use any more: one, all of a turn, or of all that came before. Within a write."""
     open_ones = _open() & (ApprovalRow.kind == ApprovalKind.TOOL) & (ApprovalRow.agent == name)
     if turn is not None:
         open_ones &= (ApprovalRow.epoch == epoch) & (ApprovalRow.turn == turn)
+    if number is not None:
+        open_ones &= ApprovalRow.number == number
     return _end(hive, open_ones, ApprovalState.WITHDRAWN, note="its turn has ended")
 
 

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
+from hyperhive.core import long_result, tool_request
 from hyperhive.core.agent_config import OWN_SERVER, AgentConfig
 from hyperhive.core.model import EventKind, Outcome
 from hyperhive.core.runtimes import Inside
 
-# The longest line that is read from the CLI, in bytes; what is longer is left out, and said so.
+# The longest line that is read from the CLI, in bytes; what is longer and no result is left out, and said so.
 LINE_MOST: Final = 1024 * 1024
 # A `recv` waits up to 180 s; a tool's answer may take this long, in milliseconds.
 TOOL_TIMEOUT: Final = 600_000
@@ -28,6 +29,10 @@ NOT_OFFERED: Final = (
     "CronCreate",
     "CronDelete",
     "CronList",
+    # For somebody at a screen: they come with the permission prompts, and nobody here could answer them.
+    "AskUserQuestion",
+    "EnterPlanMode",
+    "ExitPlanMode",
 )
 _TOOLS_GONE: Final = (f'MCP server "{OWN_SERVER}" is not connected', f"No such tool available: mcp__{OWN_SERVER}__")
 
@@ -73,6 +78,8 @@ def arguments(
         "--append-system-prompt-file", f"{inside.run}/prompt.md",
         # Without this a resumed conversation goes on with the prompt that it began with.
         "--system-prompt-snapshot", "off",
+        # What is neither allowed nor denied is asked for, on the same stream.
+        "--permission-prompt-tool", "stdio",
         # A word each: what one rule lacks, such as a parenthesis, takes nothing away from the next.
         "--allowedTools", *allowed,
         "--disallowedTools", *NOT_OFFERED, *config.tools.deny,
@@ -130,7 +137,10 @@ def digest(*parts: object) -> str:
 
 
 class Lines:
-    """Cuts the CLI's output into objects; what is too long or no JSON object is counted and left out."""
+    """Cuts the CLI's output into objects; what is too long or no JSON object is counted and left out.
+
+    Of a request that is left out, what is needed to refuse it stays.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
@@ -146,20 +156,22 @@ class Lines:
                 continue
             if line.strip() and (found := self._parse(line)) is not None:
                 yield found
-        if len(self._rest) > LINE_MOST:
-            self._rest = b""
+        if len(self._rest) > long_result.RESULT_MOST:
+            start, self._rest = self._rest, b""
             if not self._skipping:
                 self.rubbish += 1
+                if (asked := tool_request.unreadable(start)) is not None:
+                    yield asked
             self._skipping = True
 
     def _parse(self, line: bytes) -> dict[str, Any] | None:
         try:
-            found = msgspec.json.decode(line) if len(line) <= LINE_MOST else None
+            found = msgspec.json.decode(line) if len(line) <= LINE_MOST else long_result.read(line)
         except (msgspec.DecodeError, RecursionError):
             found = None
         if not isinstance(found, dict):
             self.rubbish += 1
-            return None
+            return tool_request.unreadable(line)
         return found
 
 

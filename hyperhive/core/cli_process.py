@@ -99,6 +99,10 @@ class CliProcess:
         self._write(claude.request_line(number, subtype, **fields))
         return number
 
+    def answer(self, line: bytes) -> None:
+        """Answer what the CLI has asked. Raises `Unavailable` as `tell` does."""
+        self._write(line)
+
     def close(self, *, grace: float) -> None:
         """Let it end by itself, for `grace` seconds, then end it."""
         try:

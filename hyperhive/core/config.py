@@ -40,11 +40,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory, no `uid_base`: one of its own."""
+    """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory, no `uid_base`: one of its own.
+
+    `permission_seconds` is how long a tool that an agent asks for waits for the operator before it is refused.
+    """
 
     runtime: str = "auto"
     max_active: Annotated[int, msgspec.Meta(ge=0)] = 0
     linger_seconds: Seconds = 120.0
+    permission_seconds: Seconds = 600.0
     uid_base: Annotated[int, msgspec.Meta(ge=UID_RANGE, le=UID_MOST - UID_RANGE)] | None = None
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()

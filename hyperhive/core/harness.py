@@ -180,9 +180,7 @@ class Harness:
 
     def _pump(self, until: float) -> None:
         """Wait for something to happen, at most until that time, and act on it."""
-        deadline = min(until, self._next_look)
-        if self._desk.turn is not None:
-            deadline = min(deadline, self._desk.turn.next_deadline())
+        deadline = min(until, self._next_look, self._desk.next_look())
         for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
             match key.data:
                 case "stdout":
@@ -196,6 +194,7 @@ class Harness:
                     self._signals.recv(64)
         if self._woken or time.monotonic() >= self._next_look:
             self._take_wishes()
+            self._desk.look()
         if self._leaves():
             self._desk.interrupt(Outcome.INTERRUPTED, "the agent was told to leave")
         self._desk.watch()

@@ -15,7 +15,8 @@ class OpenTurn:
         self.prompt = prompt
         self.started = prompt is None
         self.begun = time.monotonic()
-        self.deadline = self.begun + limit
+        self._deadline = self.begun + limit
+        self._waits_since: float | None = None
         self.api_line: dict[str, Any] | None = None
         self.limit_info: dict[str, Any] | None = None
         self.lost_tools = False
@@ -31,6 +32,26 @@ class OpenTurn:
         self.grace = 0.0
         # The operations that its end fulfils.
         self.asked: list[int] = []
+
+    @property
+    def waits(self) -> bool:
+        """It waits for the operator."""
+        return self._waits_since is not None
+
+    @property
+    def deadline(self) -> float:
+        """When it has taken too long; never while it waits."""
+        return float("inf") if self.waits else self._deadline
+
+    def wait(self) -> None:
+        """It waits for the operator from now on, which does not count as time taken."""
+        self._waits_since = time.monotonic()
+
+    def go_on(self) -> None:
+        """It waits no longer."""
+        if self._waits_since is not None:
+            self._deadline += time.monotonic() - self._waits_since
+        self._waits_since = None
 
     def next_deadline(self) -> float:
         """When somebody must look whether it is to be ended."""

@@ -12,6 +12,7 @@ from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, EventKind, Outcome
 from hyperhive.core.open_turn import OpenTurn
+from hyperhive.core.permits import Permits
 
 # How long an interrupted turn may take to say how it ended, in seconds.
 INTERRUPT_MOST: Final = 3.0
@@ -37,6 +38,7 @@ class TurnDesk:
         self._record = record
         self._session = session
         self._own_tool_uses: dict[str, str] = {}
+        self._permits = Permits(hive, name, record, session)
 
     # ---- beginnings ----
 
@@ -104,10 +106,23 @@ class TurnDesk:
         except Unavailable:
             turn.grace = 0.0
 
+    def next_look(self) -> float:
+        """When `watch` has something to do, if nothing happens before."""
+        return min(self.turn.next_deadline(), self._permits.next_look) if self.turn is not None else float("inf")
+
+    def look(self) -> None:
+        """See what the operator has decided."""
+        self._permits.look(self.turn)
+
     def watch(self) -> None:
-        """End the turn that has gone on for too long, or that was interrupted and does not end."""
+        """End the turn that has gone on for too long, that was interrupted and does not end, or whose CLI takes no answers."""
+        if time.monotonic() >= self._permits.next_look:
+            self.look()
         turn = self.turn
         if turn is None:
+            return
+        if self._session.is_gone:
+            self.cli_ended()
             return
         now = time.monotonic()
         if turn.ending is None and now >= turn.deadline:
@@ -144,6 +159,7 @@ class TurnDesk:
         self._store(
             turn, verdict, turns.Usage(model=turn.model, **{field: getattr(used, field) for field in used.__struct_fields__})
         )
+        self._permits.end()
         done = verdict.outcome in (Outcome.OK, Outcome.CANCELLED)
         for number in turn.asked:
             operations.finish(self._hive, number, error=None if done else verdict.error or verdict.outcome.value)
@@ -200,6 +216,12 @@ class TurnDesk:
             case "control_response":
                 if isinstance(response := line.get("response"), dict):
                     self._session.answered(response)
+                return
+            case "control_request":
+                self._permits.ask(self.turn, line)
+                return
+            case "control_cancel_request":
+                self._permits.drop(self.turn, line)
                 return
             case "command_lifecycle":
                 self._on_lifecycle(line)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import doorbell, eligibility, leases, messages, notices, operations, rests
+from hyperhive.core import approvals, doorbell, eligibility, leases, messages, notices, operations, rests
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, Blocked, Message, Outcome, Turn
@@ -52,10 +52,10 @@ class Fenced(Conflict):
 def begin_epoch(hive: Hive, name: AgentName) -> int:
     """A new harness takes the agent. By the holder of the agent's harness lock.
 
-    Messages of any earlier turn come again, open turns end as `lost`, and what was asked of an earlier harness is over.
-    Gives back the number of the epoch. The fifth harness in ten minutes whose predecessor finished no turn finds the
-    agent blocked as crashed; it must leave. One that ended with the machine is no crash. Raises `Fenced` when the agent
-    is gone.
+    Messages of any earlier turn come again, open turns end as `lost`, and what was asked of an earlier harness, or by
+    one, is over. Gives back the number of the epoch. The fifth harness in ten minutes whose predecessor finished no turn
+    finds the agent blocked as crashed; it must leave. One that ended with the machine is no crash. Raises `Fenced` when
+    the agent is gone.
     """
     now, boot = hive.now(), hive.boot()
     with hive.db.write():
@@ -63,6 +63,7 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
         if agent is None:
             raise Fenced(f"{name} is gone")
         leases.give_back_all(name)
+        approvals.withdraw_tools(hive, name)
         operations.drop_of_earlier(hive, name)
         TurnRow.update(outcome=Outcome.LOST, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
         anew = is_anew(agent, boot)
@@ -185,6 +186,7 @@ def end(
         )
         if not changed:
             raise Fenced(f"turn {turn} of {name} was decided already")
+        approvals.withdraw_tools(hive, name, epoch=epoch, turn=turn)
         told: list[AgentName] = []
         match outcome:
             case Outcome.OK:
@@ -234,6 +236,7 @@ def close_books(hive: Hive, name: AgentName) -> None:
     """
     now = hive.now()
     leases.give_back_all(name)
+    approvals.withdraw_tools(hive, name)
     operations.drop_of_earlier(hive, name)
     TurnRow.update(outcome=Outcome.INTERRUPTED, ended_at=now).where(TurnRow.agent == name, TurnRow.outcome.is_null()).execute()
     AgentRow.update(

@@ -70,8 +70,12 @@ class Claude:
 
     def write(self, line: Event) -> None:
         """Give it one line."""
+        self.say(json.dumps(line).encode() + b"\n")
+
+    def say(self, line: bytes) -> None:
+        """Give it one line as it is."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(line).encode() + b"\n")
+        self._process.stdin.write(line)
         self._process.stdin.flush()
 
     def prompt(self, text: str) -> str:

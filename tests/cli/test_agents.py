@@ -1,15 +1,16 @@
 """Making, showing, starting, stopping and taking away agents."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, builds, process, roster
+from hyperhive.core import agents, approvals, builds, process, roster, turns
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import AgentName, Network, Outcome, Wanted, parse_name
+from hyperhive.core.model import Activity, AgentName, Network, Outcome, Wanted, parse_name
 from hyperhive.core.tables import AgentRow
 from tests.cli import history, shell
 from tests.support.terminal import Screen
@@ -84,6 +85,26 @@ def test_ps_says_what_is_under_way(hive: Hive, ada: AgentName) -> None:
             harness.release()
             assert stopping.communicate(timeout=60) == ("ada is stopped\n", "")
     assert "stopped" in shell.answer("ps")
+
+
+def test_ps_and_show_say_that_a_turn_waits_for_the_operator(hive: Hive, ada: AgentName) -> None:
+    history.ask(hive, ada)
+    epoch = turns.begin_epoch(hive, ada)
+    begun = turns.begin(hive, ada, epoch=epoch, model=None, conversation="c")
+    assert begun is not None
+    deadline = hive.now() + timedelta(seconds=600)
+    number = approvals.ask_tool(
+        hive, ada, epoch=epoch, turn=begun.number, request="r", tool="Bash", given='{"command":"ls"}', deadline=deadline
+    )
+    turns.set_activity(hive, ada, epoch=epoch, activity=Activity.WAITING)
+    with Lock(hive.paths.harness_lock(ada)) as harness:
+        assert harness.take()
+        for words in (["ps"], ["show", "ada"]):
+            said = shell.answer(*words)
+            assert "waiting" in said
+            assert f"waits for you: `hyperhive approve {number}` (Bash)" in said
+        approvals.deny(hive, number, by="operator")
+        assert "waits for you" not in shell.answer("ps")
 
 
 def test_ps_says_that_the_hive_is_not_up_and_only_then(hive: Hive, ada: AgentName) -> None:

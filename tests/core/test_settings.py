@@ -45,6 +45,7 @@ def test_what_it_says_holds(file: Path) -> None:
         ("[claude]\ncomand = []", "claude: object contains unknown field `comand`", "did you mean `command`?"),
         ('max_active = "3"', "max_active: expected `int`, got `str`", "edit "),
         ("max_active = -1", "max_active: expected `int` >= 0", "edit "),
+        ("permission_seconds = -1", "permission_seconds: expected `float` >= 0.0", "edit "),
         ("linger_seconds = -0.5", "linger_seconds: expected `float` >= 0.0", "edit "),
         ("linger_seconds = inf", "linger_seconds: expected `float` <= 604800.0", "edit "),
         ("linger_seconds = nan", "linger_seconds: expected `float` >= 0.0", "edit "),
