@@ -8,66 +8,31 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from inotify_simple import INotify, flags
 
 from hyperhive.core import approvals, doorbell, eligibility, process, questions
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
+from hyperhive.core.hub_harnesses import HubHarnesses
 from hyperhive.core.hub_link import OTHERS_WAIT, WAKE
 from hyperhive.core.hub_operations import HubOperations
-from hyperhive.core.identity import identity
+from hyperhive.core.hub_sockets import AgentSockets, Children
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
-from hyperhive.core.model import AgentName, Wanted, parse_name
-from hyperhive.core.tables import AgentRow
+from hyperhive.core.model import AgentName, parse_name
 
 # How often the database is asked without a doorbell, in seconds.
 TICK: Final = 30.0
 # How long harnesses may take to end in order when the hub ends, in seconds.
 END_MOST: Final = 15.0
-# The waits before a harness that ended without ever reporting is started again, in seconds: it may not have come so far
-# as to count its start in the database.
-HOLD: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 NAME_MOST: Final = 64
 # A socket for each agent, and a few descriptors for each connection: 1024, what most processes get, is soon used up.
 FILES_MOST: Final = 65_536
 STRANGERS_MOST: Final = 64
-
-
-class Child(Protocol):
-    """A process that serves one connection to an agent's socket."""
-
-    def wake(self, byte: bytes) -> None:
-        """Say something to it, without waiting."""
-        ...
-
-    def end(self) -> None:
-        """End it at once."""
-        ...
-
-    def reap(self) -> bool:
-        """Forget it if it has ended, and say whether it has."""
-        ...
-
-
-class Children(Protocol):
-    """Makes the processes that serve the agents' connections."""
-
-    def prepare(self) -> None:
-        """Do once what every child needs."""
-        ...
-
-    def spawn(self, connection: socket.socket, name: AgentName) -> Child | None:
-        """Serve a connection in a child; None when the agent has too many. The database must be closed."""
-        ...
-
-    def of(self, name: AgentName) -> Sequence[Child]:
-        """The living children of an agent."""
-        ...
 
 
 def run(hive: Hive, children: Children, *, log: Log | None = None, ready: Callable[[], None] = lambda: None) -> None:
@@ -96,16 +61,12 @@ class Hub:
         self._bells = INotify(nonblocking=True)
         self._meeting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._signals, self._signalled = socket.socketpair()
-        self._listeners: dict[AgentName, tuple[socket.socket, int]] = {}
+        self._sockets = AgentSockets(hive, children, self._selector, log)
         self._strangers: dict[socket.socket, bytes] = {}
         self._links: dict[AgentName, socket.socket] = {}
-        self._processes: dict[AgentName, process.Process] = {}
+        self._harnesses = HubHarnesses(log)
         self._operations = HubOperations(hive, log)
-        self._serving: list[Child] = []
-        self._held: dict[AgentName, float] = {}
-        self._in_vain: dict[AgentName, int] = {}
         self._next_look = 0.0
-        self._others_wait = False
         self._ending = False
 
     def serve(self, ready: Callable[[], None]) -> None:
@@ -119,7 +80,7 @@ class Hub:
         # The sockets are there: who connects meanwhile waits in line.
         self._children.prepare()
         ready()
-        self._log(f"the hub serves {len(self._listeners)} agents, {self._hive.settings.places()} at once")
+        self._log(f"the hub serves {len(self._sockets)} agents, {self._hive.settings.places()} at once")
         while not self._ending:
             for key, _ in self._selector.select(max(0.0, self._next_look - time.monotonic())):
                 key.data()
@@ -128,22 +89,15 @@ class Hub:
 
     def end(self) -> None:
         """End the harnesses in order, then everything else."""
-        for child in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGTERM)
+        self._harnesses.end()
         self._operations.end()
         deadline = time.monotonic() + END_MOST
-        while (self._processes or self._operations.pids) and time.monotonic() < deadline:
+        while (self._harnesses.names or self._operations.pids) and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.02)
-        for name, child in self._processes.items():
-            self._log(f"the harness of {name} did not end, and is killed")
-            process.end_group(child)
+        self._harnesses.kill()
         self._operations.kill()
-        for serving in self._serving:
-            serving.end()
-        for listener, _ in self._listeners.values():
-            listener.close()
+        self._sockets.close()
         self._meeting.close()
         self._log("the hub ends")
 
@@ -154,15 +108,15 @@ class Hub:
         now = time.monotonic()
         self._next_look = now + TICK
         try:
-            self._open_sockets()
+            self._sockets.open_all()
             self._resolve_questions()
             waiting = [one.name for one in eligibility.eligible(self._hive)]
-            if (again := self._operations.look()) is not None:
-                self._next_look = min(self._next_look, again)
             for due in filter(
                 None, (eligibility.next_due(self._hive), questions.next_due(self._hive), approvals.next_deadline(self._hive))
             ):
                 self._next_look = min(self._next_look, now + max(0.02, (due - self._hive.now()).total_seconds() + 0.01))
+            if (again := self._operations.look()) is not None:
+                self._next_look = min(self._next_look, again)
         except HyperhiveError as error:
             self._log(f"the hive cannot be read: {error}")
             self._next_look = now + 2
@@ -170,20 +124,20 @@ class Hub:
         finally:
             # A child must not inherit an open database.
             self._hive.close()
-        busy = set(self._links) | set(self._processes)
+        busy = set(self._links) | self._harnesses.names
         queue = False
         for name in waiting:
             if name in busy:
                 continue
-            if (held := self._held.get(name, 0.0)) > now:
+            if (held := self._harnesses.held_until(name)) > now:
                 self._next_look = min(self._next_look, held)
                 continue
             if len(busy) >= self._hive.settings.places():
                 queue = True
                 break
-            self._start(name)
+            self._harnesses.start(name)
             busy.add(name)
-        self._others_wait = queue
+        self._sockets.others_wait = queue
         if queue:
             for name, link in self._links.items():
                 _say(link, OTHERS_WAIT)
@@ -197,42 +151,11 @@ class Hub:
             # On a full disk agents go on all the same.
             self._log(f"questions that are overdue cannot be ended: {error}")
 
-    def _start(self, name: AgentName) -> None:
-        # Until it reports.
-        self._in_vain.setdefault(name, 0)
-        try:
-            self._processes[name] = process.start(
-                [sys.executable, "-m", "hyperhive", "harness", name], env=process.parented(os.environ), stdout=2, stderr=2
-            )
-        except HyperhiveError as error:
-            self._log(f"the harness of {name} cannot be started: {error}")
-            self._hold(name)
-
     def _reap(self) -> None:
-        """Notice harnesses that have ended; each is looked at again."""
-        self._serving = [child for child in self._serving if not child.reap()]
-        if self._operations.reap():
+        """Notice what has ended; who worked is looked at again."""
+        self._sockets.reap()
+        if self._harnesses.reap() | self._operations.reap():
             self._next_look = 0.0
-        for name, child in list(self._processes.items()):
-            code = child.poll()
-            if code is None:
-                continue
-            del self._processes[name]
-            if code != 0:
-                self._log(
-                    f"the harness of {name} was ended by signal {-code}" if code < 0 else f"the harness of {name} failed: {code}"
-                )
-            if name in self._in_vain:
-                if code == 0:
-                    # It found another harness, or nothing to do: that is no failure, but asking at once would be a loop.
-                    self._in_vain[name] = 0
-                self._hold(name)
-            self._next_look = 0.0
-
-    def _hold(self, name: AgentName) -> None:
-        times = self._in_vain.get(name, 0)
-        self._held[name] = time.monotonic() + HOLD[min(times, len(HOLD) - 1)]
-        self._in_vain[name] = times + 1
 
     # ---- what is heard ----
 
@@ -307,12 +230,11 @@ class Hub:
         if name in self._links:
             self._hang_up(name)
         self._links[name] = link
-        self._held.pop(name, None)
-        self._in_vain.pop(name, None)
+        self._harnesses.has_reported(name)
         self._selector.register(link, selectors.EVENT_READ, lambda: self._listen(name, link))
         # Something may have been rung for between its last look and now.
         _say(link, WAKE)
-        if self._others_wait:
+        if self._sockets.others_wait:
             # It was started before they came to wait, and reported after they were told of.
             _say(link, OTHERS_WAIT)
 
@@ -332,69 +254,6 @@ class Hub:
         link = self._links.pop(name)
         self._selector.unregister(link)
         link.close()
-
-    # ---- the agents' sockets ----
-
-    def _open_sockets(self) -> None:
-        with self._hive.db.read():
-            rows = list(AgentRow.select(AgentRow.name, AgentRow.uid, AgentRow.user).where(AgentRow.wanted != Wanted.DESTROYED))
-        living = {AgentName(row.name): row for row in rows}
-        for name in [name for name in self._listeners if name not in living]:
-            self._close_socket(name)
-        for name, row in living.items():
-            path = self._hive.paths.agent_socket(name)
-            if name in self._listeners:
-                with suppress(OSError):
-                    if path.lstat().st_ino == self._listeners[name][1]:
-                        continue
-                self._close_socket(name)
-            if not path.parent.is_dir():
-                # Its spawn is not so far, and rings when it is.
-                continue
-            try:
-                self._open_socket(name, identity(row.uid, row.user)[1])
-            except (OSError, HyperhiveError) as error:
-                self._log(f"the socket of {name} cannot be opened: {error}")
-
-    def _open_socket(self, name: AgentName, group: int | None) -> None:
-        path = self._hive.paths.agent_socket(name)
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.bind(os.fspath(path))
-        # Its folder is the host's own and closed to other agents.
-        if group is not None:
-            os.chown(path, -1, group)
-        path.chmod(0o660)
-        listener.listen(32)
-        listener.setblocking(False)
-        self._listeners[name] = (listener, path.lstat().st_ino)
-        self._selector.register(listener, selectors.EVENT_READ, lambda: self._admit(name, listener))
-
-    def _close_socket(self, name: AgentName) -> None:
-        listener, inode = self._listeners.pop(name)
-        self._selector.unregister(listener)
-        listener.close()
-        path = self._hive.paths.agent_socket(name)
-        with suppress(OSError):
-            if path.lstat().st_ino == inode:
-                path.unlink()
-
-    def _admit(self, name: AgentName, listener: socket.socket) -> None:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        try:
-            child = self._children.spawn(connection, name)
-        except HyperhiveError as error:
-            self._log(str(error))
-            return
-        if child is None:
-            self._log(f"{name} has too many connections: one was closed")
-        else:
-            self._serving.append(child)
-            if self._others_wait:
-                child.wake(OTHERS_WAIT)
 
     # ---- signals ----
 

@@ -41,15 +41,14 @@ class HubOperations:
         """Start what waits and can be done now. Gives back when to look again at the latest (monotonic), or None."""
         now = time.monotonic()
         self._tidy(now)
-        again = []
-        for one in operations.ready(self._hive):
-            if one.number in self._processes or len(self._processes) >= MOST:
-                continue
-            if (pause := self._not_before.get(one.number, 0.0)) > now:
-                again.append(pause)
-                continue
-            self._start(one.number, now)
-        return min(again, default=None)
+        waiting = [one.number for one in operations.ready(self._hive) if one.number not in self._processes]
+        # No open database crosses a fork.
+        self._hive.close()
+        paused = [pause for number in waiting if (pause := self._not_before.get(number, 0.0)) > now]
+        for number in waiting:
+            if self._not_before.get(number, 0.0) <= now and len(self._processes) < MOST:
+                self._start(number, now)
+        return min(paused, default=None)
 
     def reap(self) -> bool:
         """Notice those that have ended. Says whether there was one."""

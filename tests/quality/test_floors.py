@@ -28,11 +28,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.bases", "core.box", "core.building", "core.builds",
         "core.cli_session", "core.crash_watch", "core.custody", "core.deploying", "core.deployments", "core.doctor",
-        "core.eligibility", "core.follow", "core.harness", "core.hub", "core.hub_operations", "core.identity",
-        "core.journal", "core.leases", "core.letters", "core.login", "core.messages", "core.notices", "core.open_turn",
-        "core.operate", "core.operations", "core.permits", "core.proposals", "core.publishing", "core.question_limits",
-        "core.questions", "core.rests", "core.roster", "core.turn_desk", "core.turns", "core.up", "core.usage",
-        "core.vacuum", "core.wishes",
+        "core.eligibility", "core.follow", "core.harness", "core.hub", "core.hub_harnesses", "core.hub_operations",
+        "core.hub_sockets", "core.identity", "core.journal", "core.leases", "core.letters", "core.login", "core.messages",
+        "core.notices", "core.open_turn", "core.operate", "core.operations", "core.permits", "core.proposals",
+        "core.publishing", "core.question_limits", "core.questions", "core.rests", "core.roster", "core.turn_desk",
+        "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",
