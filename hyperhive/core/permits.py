@@ -21,6 +21,7 @@ OPEN_MOST: Final = 20
 ASKED_MOST: Final = 200
 # How soon is looked again where the store did not answer, in seconds.
 AGAIN: Final = 1.0
+NOT_ALLOWED: Final = "This was not allowed: "
 NO_TURN: Final = "the turn has ended, so the operator cannot be asked. Ask again in your next turn."
 FINAL: Final = "This is final for this task: do not work around it."
 
@@ -127,7 +128,7 @@ class Permits:
     def end(self) -> None:
         """The turn has ended, and with it what it asked for; a sub-agent that still waits is told."""
         for request, waiting in self._open.items():
-            self._write(tool_request.deny(request, NO_TURN))
+            self._write(tool_request.deny(request, f"{NOT_ALLOWED}{NO_TURN}"))
             self._say(waiting.number, waiting.tool, f"not asked for any more, for the turn has ended: {waiting.tool}")
         self._open.clear()
         self._asked = 0
@@ -155,7 +156,7 @@ class Permits:
     def _refuse(self, asked: ToolRequest, why: str) -> None:
         """Answer no without asking anybody."""
         self._record.note(f"{asked.tool or 'a tool'} was refused: {why}")
-        self._write(tool_request.deny(asked.request, f"This was not allowed: {why}"))
+        self._write(tool_request.deny(asked.request, f"{NOT_ALLOWED}{why}"))
 
     def _go_on(self, turn: OpenTurn | None) -> None:
         if not self._open and turn is not None and turn.waits:

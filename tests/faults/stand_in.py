@@ -99,6 +99,12 @@ def work(mode: str, uuid: str) -> None:
             os.write(2, b"warning: " + b"y" * 200 + b"\n")
     if mode == "long_lines":
         say(type="assistant", message={"content": [{"type": "text", "text": "x" * LONG}]})
+    if mode in ("asks", "asks_deaf"):
+        for number in range(1000 if mode == "asks" else 8000):
+            subtype = "hook_callback" if number % 3 == 0 else "can_use_tool"
+            request = {"subtype": subtype, "tool_name": "Bash", "input": {"command": f"ls {number}"}}
+            say(type="control_request", request_id=f"{number % 700:090}", request=request)
+            say(type="control_cancel_request", request_id=f"{number - 10:090}")
     if mode == "waits":
         use = f"toolu_{uuid}"
         block = {"type": "tool_use", "id": use, "name": "mcp__hyperhive__recv", "input": {}}
@@ -151,6 +157,10 @@ def main(mode: str) -> None:
         if told["type"] == "user":
             running = told["uuid"]
             threading.Thread(target=work, args=(mode, running), daemon=True).start()
+            while mode == "asks_deaf":
+                time.sleep(60)
+            continue
+        if told["type"] == "control_response":
             continue
         match told["request"]["subtype"]:
             case "mcp_status":

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents
-from hyperhive.core.model import OPERATOR, AgentName, Blocked, EventKind, MessageState, Outcome
+from hyperhive.core import agents, approvals
+from hyperhive.core.model import OPERATOR, AgentName, ApprovalState, Blocked, EventKind, MessageState, Outcome
+from hyperhive.core.permits import ASKED_MOST
 from tests.faults.aftermath import cli_of, harness_of, processes_of, tracebacks
 from tests.faults.wrecks import ADA, Wreck, wreck
 
@@ -108,6 +109,28 @@ def test_what_is_too_much_is_left_out_and_the_turn_goes_on(home: Path, mode: str
         assert not tracebacks(home)
         log = hive.hive.paths.agent_log(ADA)
         assert sum(file.stat().st_size for file in log.iterdir()) < 8 * 1024 * 1024
+
+
+def test_a_program_that_floods_the_operator_with_questions_is_refused_most(home: Path) -> None:
+    with wreck(home, mode="asks") as hive:
+        sent = hive.send("ada", "work")
+        assert hive.ended(sent.number).state is MessageState.ACKNOWLEDGED
+        assert hive.outcomes() == [Outcome.OK]
+        asked = approvals.listed(hive.hive, everything=True, limit=2000)
+        assert len(asked) == ASKED_MOST
+        assert {approval.state for approval in asked} == {ApprovalState.WITHDRAWN}
+        assert not tracebacks(home)
+
+
+def test_a_program_that_reads_none_of_its_answers_is_ended(home: Path) -> None:
+    with Wreck(home, variant="impatient", mode="asks_deaf") as hive:
+        hive.spawn("ada")
+        hive.send("ada", "work")
+        assert hive.turn_ended().outcome is Outcome.FAILED
+        assert "the agent CLI does not read what it is told" in (hive.hive.paths.agent_log(ADA) / "harness.log").read_text()
+        agents.kill(hive.hive, ADA, by=OPERATOR)
+        assert approvals.listed(hive.hive) == []
+        assert not tracebacks(home)
 
 
 def test_a_program_that_floods_its_turn_is_ended_at_the_limit(home: Path) -> None:

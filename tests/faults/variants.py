@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.cli.main import main
-from hyperhive.core import cli_session, leases, letters, process
+from hyperhive.core import cli_process, cli_session, leases, letters, process
 from hyperhive.core.model import AgentName, Message, MessageState
 from hyperhive.core.tables import MessageRow
 
@@ -20,8 +20,9 @@ def words(variant: str, *command: str) -> list[str]:
 
 
 def impatient() -> None:
-    """Waits two seconds, not a minute, for a CLI that does not answer."""
+    """Waits two seconds, not a minute, for a CLI that does not answer or does not read."""
     vars(cli_session).update(READY_MOST=2.0)
+    vars(cli_process).update(WRITE_MOST=2.0)
 
 
 def deaf() -> None:
