@@ -52,6 +52,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     "Run by hyperhive itself": {
         "hub": Entry("processes:hub", "Serve the agents' sockets and start who has mail."),
         "harness": Entry("processes:harness", "Work through one agent's mail."),
+        "operate": Entry("processes:operate", "Carry out one operation."),
         "mcp": Entry("processes:mcp", "Speak MCP for an agent on standard input and output."),
     },
 }

@@ -1,5 +1,6 @@
 """What waits for the operator's yes or no, and what became of it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -119,11 +120,21 @@ def get(hive: Hive, number: int) -> Approval:
     return approval_from(row)
 
 
-def listed(hive: Hive, *, everything: bool = False, asker: str | None = None, limit: int = 200) -> list[Approval]:
-    """What waits for a decision, oldest first; with `everything` also the newest that are decided; `asker` picks an agent's."""
+def listed(
+    hive: Hive,
+    *,
+    everything: bool = False,
+    asker: str | None = None,
+    kinds: Collection[ApprovalKind] = tuple(ApprovalKind),
+    limit: int = 200,
+) -> list[Approval]:
+    """What waits for a decision, oldest first; with `everything` also the newest that are decided.
+
+    `asker` picks an agent's, `kinds` what they are about.
+    """
     resolve_overdue(hive)
     with hive.db.read():
-        query = ApprovalRow.select()
+        query = ApprovalRow.select().where(ApprovalRow.kind.in_(list(kinds)))
         if not everything:
             query = query.where(ApprovalRow.state == ApprovalState.PENDING)
         if asker is not None:

@@ -9,16 +9,19 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import api_gate, cgroups, claude, folders, login, process, programs, terminal
+from hyperhive.core import api_gate, cgroups, claude, folders, login, process, programs, proposed, terminal
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, made_in, write_whole
-from hyperhive.core.errors import NotFound, Unavailable
+from hyperhive.core.errors import HyperhiveError, NotFound, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import identity
-from hyperhive.core.model import AgentName, Flavor, Network
+from hyperhive.core.model import AgentName, ApprovalKind, ApprovalState, Flavor, Network, Wanted
 from hyperhive.core.roster import living
 from hyperhive.core.runtimes import Inside, Place, Runtime, check, runtime_named
+from hyperhive.core.tables import AgentRow, ApprovalRow
 
+# How long the repositories of a manager may take to be made before a turn of it, in seconds.
+LEND_MOST: Final = 30
 # The shell's own word for it: a program that the container lacks is no failure of the container.
 _LOOK: Final = 'case $1 in */*) test -f "$1" && test -x "$1";; *) command -v -- "$1" >/dev/null;; esac || echo absent'
 _TERM: Final = re.compile(r"[A-Za-z0-9.+_-]{1,40}")
@@ -103,6 +106,8 @@ def prepare(hive: Hive, name: AgentName) -> Box:
     inside = runtime.inside(place)
     if inside.program is None:
         raise Unavailable("the agent CLI is not there", hint="pip install 'hyperhive[claude]'")
+    if inside.applied is not None:
+        warnings = [*warnings, *_lend(hive, name, uid, gid, inside.applied)]
     mark = str(hive.paths.agent(name))
     env = claude.environment(
         inside, config, settings=hive.settings.claude.env, login=login.variables(folders.read_token(hive, name))
@@ -138,6 +143,21 @@ def prompt(name: AgentName, flavor: Flavor, config: AgentConfig) -> str:
 
     role = f"\n# Your role\n\n{config.role.strip()}\n" if config.role.strip() else ""
     return f"You are the agent `{name}`.\n\n{prompts.text(flavor)}\n{role}"
+
+
+def _lend(hive: Hive, manager: AgentName, uid: int | None, gid: int | None, seen: str) -> list[str]:
+    """See to it that a manager has a repository for each agent; where that fails it works without, and this says why."""
+    waiting = ApprovalRow.select(ApprovalRow.agent).where(
+        ApprovalRow.kind == ApprovalKind.SPAWN, ApprovalRow.asker == manager, ApprovalRow.state == ApprovalState.PENDING
+    )
+    with hive.db.read():
+        living = AgentRow.select(AgentRow.name).where(AgentRow.wanted != Wanted.DESTROYED)
+        names = sorted({row.name for row in living} | {row.agent for row in waiting})
+    try:
+        proposed.ensure(hive, manager, uid=uid, gid=gid, names=list(map(AgentName, names)), seen=seen, seconds=LEND_MOST)
+    except HyperhiveError as error:
+        return [f"a repository for its /config cannot be made: {error.whole}"]
+    return []
 
 
 def _put(file: Path, data: bytes, gid: int | None) -> None:

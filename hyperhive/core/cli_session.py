@@ -96,7 +96,7 @@ class CliSession:
         try:
             prepared = box.prepare(self._hive, self._name)
         except HyperhiveError as error:
-            raise NotReady(f"{error.message}" + (f" ({error.hint})" if error.hint else "")) from None
+            raise NotReady(error.whole) from None
         changed = prepared.started_with != self._started_with
         if self.cli is not None and (self.cli.ended or ((changed or self.is_cut) and not busy)):
             if not self.cli.ended and changed:

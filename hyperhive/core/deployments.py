@@ -1,5 +1,6 @@
 """Deployments: which commits an agent was given, or is to be given, one row each."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -88,6 +89,12 @@ def get(hive: Hive, number: int) -> Deployment:
     if row is None:
         raise NotFound(f"there is no deployment {number}", hint="`hyperhive history NAME`")
     return deployment_from(row)
+
+
+def of(hive: Hive, numbers: Collection[int]) -> dict[int, Deployment]:
+    """Those of these deployments that there are, by number."""
+    with hive.db.read():
+        return {row.number: deployment_from(row) for row in DeploymentRow.select().where(DeploymentRow.number.in_(list(numbers)))}
 
 
 def history(hive: Hive, name: AgentName, *, limit: int = 100) -> list[Deployment]:

@@ -19,6 +19,11 @@ class HyperhiveError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def whole(self) -> str:
+        """The sentence and its hint on one line, for whoever is told both at once."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class Invalid(HyperhiveError):
     """The request makes no sense."""

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from types import FrameType
+from typing import Final
 
 from hyperhive.core import agents, deploying, deployments, doorbell, notices, operations, process, proposals, publishing
 from hyperhive.core.builds import config_of
@@ -13,7 +14,13 @@ from hyperhive.core.operations import Busy
 from hyperhive.core.tables import AgentRow
 
 # How much longer than a turn one may wait for its end, in seconds.
-_BEYOND_TURN = 30.0
+_BEYOND_TURN: Final = 30.0
+# What the one who asked waits for itself, and so long; nobody waits for the end of a turn.
+_WAITED: Final = {
+    Verb.PROPOSE: operations.ANSWER_MOST,
+    Verb.START: operations.QUICK_MOST,
+    Verb.UPDATE: operations.QUICK_MOST,
+}
 
 
 def run(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet) -> Operation:
@@ -30,7 +37,7 @@ def run(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet
     except Busy:
         raise
     except HyperhiveError as error:
-        operations.refuse(hive, number, error=str(error))
+        operations.refuse(hive, number, error=error.whole)
         _tell(hive, asked, error)
         raise
     return operations.get(hive, number)
@@ -86,14 +93,14 @@ def _tell(hive: Hive, asked: Operation, error: HyperhiveError) -> None:
     """Tell an agent that what it asked for did not happen, where it does not wait for the answer."""
     if asked.verb in (Verb.DEPLOY, Verb.PUBLISH):
         return
-    is_slow = (hive.now() - asked.asked_at).total_seconds() > operations.ANSWER_MOST
-    if asked.verb is Verb.PROPOSE and not is_slow:
+    if (hive.now() - asked.asked_at).total_seconds() <= _WAITED.get(asked.verb, -1.0):
         return
+    what = f"what you asked for, to {asked.verb} {asked.agent} (operation {asked.number})"
     with hive.db.write():
         told = notices.notify(
             hive,
             notices.living([asked.asked_by]),
-            f"operation_failed: what you asked for, to {asked.verb} {asked.agent} (operation {asked.number}), failed: {error}",
+            f"operation_failed: {what}, failed: {error.whole}",
         )
     for who in told:
         doorbell.ring(hive.paths, who)

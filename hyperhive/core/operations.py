@@ -25,8 +25,9 @@ FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
 # So many operations of one asker may wait at a time.
 WAITING_MOST: Final = 20
-# How long a tool waits for the operation that it asked for, in seconds.
+# How long a tool waits for the operation that it asked for: for one that proposes, and for any other, in seconds.
 ANSWER_MOST: Final = 30.0
+QUICK_MOST: Final = 5.0
 # How long a process that was ended may take to give its lock back, in seconds.
 TAKE_MOST: Final = 2.0
 
@@ -65,7 +66,8 @@ def under_way(
         except BaseException as error:
             # What went wrong is told by the error itself; a row that stays behind is dead as soon as the lock is free.
             with suppress(HyperhiveError):
-                finish(hive, number, error=str(error) or type(error).__name__)
+                why = error.whole if isinstance(error, HyperhiveError) else str(error)
+                finish(hive, number, error=why or type(error).__name__)
             raise
         finish(hive, number)
     if _waits(hive, name):
@@ -211,12 +213,14 @@ def ready(hive: Hive) -> list[Operation]:
     ]
 
 
-def listed(hive: Hive, *, everything: bool = False, limit: int = 50) -> list[Operation]:
-    """What waits or is under way, oldest first; with `everything` also the newest that are over."""
+def listed(hive: Hive, *, everything: bool = False, by: str | None = None, limit: int = 50) -> list[Operation]:
+    """What waits or is under way, oldest first; with `everything` also the newest that are over. `by` picks who asked."""
     with hive.db.read():
         query = OperationRow.select()
         if not everything:
             query = query.where(OperationRow.state.in_((OperationState.PENDING, OperationState.RUNNING)))
+        if by is not None:
+            query = query.where(OperationRow.asked_by == by)
         rows = list(query.order_by(OperationRow.number.desc()).limit(limit))[::-1]
     return [operation_from(row) for row in rows]
 

@@ -99,6 +99,10 @@ class Paths(msgspec.Struct, frozen=True):
         """The lock of the one operation that may run on an agent."""
         return self.lock(f"{name}.operation")
 
+    def proposed_lock(self, manager: AgentName) -> Path:
+        """The lock of the one process that puts repositories into a manager's folder."""
+        return self.lock(f"{manager}.proposed")
+
     def agent_run(self, name: AgentName) -> Path:
         """The folder of the agent's socket: /run/hyperhive in its container."""
         return self.run / "agents" / name

@@ -1,6 +1,7 @@
 """Proposals: how a configuration that somebody wrote comes before the operator, or is refused at once."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -56,7 +57,7 @@ def request(hive: Hive, name: AgentName, *, by: AgentName, commit: str, reason: 
     """
     asked = Request(kind=ApprovalKind.CONFIG, commit=git.full_id(commit), reason=_checked_reason(reason))
     with hive.db.write():
-        _check_manager(by)
+        roster.manager(by)
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is None or agent.wanted is Wanted.DESTROYED:
             waiting = _waiting_spawn(name, by)
@@ -95,7 +96,7 @@ def request_spawn(
     # As it will be read: what the reader would refuse must not be asked for.
     agent_toml.read(agent_toml.write(AgentConfig(role=role, model=model)))
     with hive.db.write():
-        _check_manager(by)
+        roster.manager(by)
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is not None and agent.wanted is not Wanted.DESTROYED:
             raise Conflict(f"the agent {name} exists already", hint="request_apply_commit changes its configuration")
@@ -126,7 +127,9 @@ def run(hive: Hive, operation: int) -> Approval:
         else:
             commit = transfer.fetch(hive, name, proposer=manager, uid=uid, gid=gid, commit=asked.commit, operation=operation)
         made = _put_forward(hive, name, commit, asked, by=manager, operation=operation)
-        proposed.ensure(hive, manager, uid=uid, gid=gid, names=[name], seen=_seen(hive, keeper, uid, gid))
+        # Where that fails, its next turn tries again.
+        with suppress(HyperhiveError):
+            proposed.ensure(hive, manager, uid=uid, gid=gid, names=[name], seen=_seen(hive, keeper, uid, gid))
     return made
 
 
@@ -234,11 +237,6 @@ def _waiting_spawn(name: AgentName, by: AgentName) -> ApprovalRow | None:
         ApprovalRow.state == ApprovalState.PENDING,
     )
     return found
-
-
-def _check_manager(name: AgentName) -> None:
-    if roster.living(name).flavor is not Flavor.MANAGER:
-        raise Denied(f"{name} is no manager", hint="ask a manager, or the operator")
 
 
 def _checked_reason(reason: str) -> str:

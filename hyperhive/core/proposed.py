@@ -2,55 +2,46 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from typing import Final
 
-from hyperhive.core import beneath, folders, git, git_trees
-from hyperhive.core.errors import CommandFailed, Conflict
+from hyperhive.core import beneath, folders, git
+from hyperhive.core.errors import CommandFailed, Expired, Unavailable
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock
 from hyperhive.core.model import AgentName
 from hyperhive.core.runtimes import check
 from hyperhive.core.runtimes.bubblewrap import APPLIED, CONFIG, Bubblewrap
 
-_SECONDS: Final = 120
+SECONDS: Final = 120
 _MEMORY: Final = 1024**3
+# How often a wait looks, in seconds.
+_LOOK: Final = 0.02
 # Each gets its name when it is whole. `mv -n -T` puts nothing into, and nothing over, what has come meanwhile.
-_BEGIN: Final = """
+_CLONE: Final = """
 set -eu
 me=$1 applied=$2; shift 2
 git config --global safe.directory '*'
-finish() {
-    git -C "$new" config user.name "$me"
-    git -C "$new" config user.email "$me@hyperhive.invalid"
-    mv -n -T -- "$new" "/config/$name"
-    if [ -e "$new" ]; then rm -rf -- "$new"; else echo "$name"; fi
-}
-"""
-_CLONE: Final = (
-    _BEGIN
-    + """
+git config --global advice.detachedHead false
 for name; do
     new=/config/.$name.new
     rm -rf -- "$new"
     git clone --quiet --no-local --template= --origin applied -- "$applied/$name.git" "$new"
-    finish
+    if ! git -C "$new" rev-parse --quiet --verify HEAD > /dev/null; then
+        # Nothing is applied yet: it goes on from what was proposed last.
+        git -C "$new" symbolic-ref HEAD refs/heads/main
+        git -C "$new" config branch.main.remote applied
+        git -C "$new" config branch.main.merge refs/heads/main
+        last=$(git -C "$new" for-each-ref --sort=-version:refname --count=1 --format='%(refname)' 'refs/tags/proposal/*')
+        if [ -n "$last" ]; then git -C "$new" reset --quiet --hard "$last"; fi
+    fi
+    git -C "$new" config user.name "$me"
+    git -C "$new" config user.email "$me@hyperhive.invalid"
+    mv -n -T -- "$new" "/config/$name"
+    if [ -e "$new" ]; then rm -rf -- "$new"; else echo "$name"; fi
 done
 """
-)
-_TEMPLATE: Final = (
-    _BEGIN
-    + """
-name=$1 new=/config/.$1.new
-rm -rf -- "$new"
-git init --quiet --template= --initial-branch=main -- "$new"
-git -C "$new" fast-import --quiet --done
-git -C "$new" reset --quiet --hard
-git -C "$new" remote add applied "$applied/$name.git"
-git -C "$new" config branch.main.remote applied
-git -C "$new" config branch.main.merge refs/heads/main
-finish
-"""
-)
 
 
 def ensure(
@@ -61,41 +52,30 @@ def ensure(
     gid: int | None,
     names: Sequence[AgentName],
     seen: str = APPLIED,
+    seconds: int = SECONDS,
 ) -> list[AgentName]:
     """Give a manager its folder, with a clone of each agent's applied repository that it has no entry for.
 
-    `seen` is where the manager sees the applied repositories. Gives back the names that were added. Raises `Conflict`,
-    `Unavailable`, `CommandFailed`.
+    `seen` is where the manager sees the applied repositories. A repository in which nothing is applied yet is cloned with
+    what was proposed last. Gives back the names that were added. Raises `Conflict`, `CommandFailed`, `Unavailable`, and
+    `Expired` after `seconds`: then some may be there.
     """
     folders.give_proposed(hive, manager, uid=uid, gid=gid)
-    missing = [name for name in names if hive.paths.applied(name).is_dir() and not is_there(hive, manager, name)]
-    if not missing:
+    if not _missing(hive, manager, names):
         return []
-    binds = ["--ro-bind", str(hive.paths.applied_folder), seen]
-    added = _run(hive, manager, uid, gid, [_CLONE, "sh", manager, seen, *missing], binds)
+    with Lock(hive.paths.proposed_lock(manager)) as lock:
+        deadline = time.monotonic() + seconds
+        while not lock.take():
+            if time.monotonic() > deadline:
+                raise Expired(f"{CONFIG} of {manager} is being filled for long", hint="hyperhive doctor")
+            time.sleep(_LOOK)
+        # Whoever held it may have made them.
+        missing = _missing(hive, manager, names)
+        if not missing:
+            return []
+        binds = ["--ro-bind", str(hive.paths.applied_folder), seen]
+        added = _run(hive, manager, uid, gid, [_CLONE, "sh", manager, seen, *missing], binds, seconds)
     return [name for name in missing if name in added]
-
-
-def template(
-    hive: Hive,
-    manager: AgentName,
-    *,
-    uid: int | None,
-    gid: int | None,
-    name: AgentName,
-    files: Mapping[str, bytes],
-    seen: str = APPLIED,
-) -> None:
-    """Give a manager a repository for an agent that does not exist yet, with these files in its first commit.
-
-    Raises `Conflict` when the manager has something of that name, `Invalid` for a path, `Unavailable`, `CommandFailed`.
-    """
-    folders.give_proposed(hive, manager, uid=uid, gid=gid)
-    is_new = not is_there(hive, manager, name)
-    if not is_new or not _run(
-        hive, manager, uid, gid, [_TEMPLATE, "sh", manager, seen, name], [], _stream(hive, manager, name, files)
-    ):
-        raise Conflict(f"{manager} has something called {name} already", hint=f"ls -la {CONFIG}/{name}")
 
 
 def is_there(hive: Hive, manager: AgentName, name: AgentName) -> bool:
@@ -111,6 +91,24 @@ def purge(hive: Hive, manager: AgentName) -> None:
     beneath.remove(hive.paths.proposed_folder, manager)
 
 
+def _missing(hive: Hive, manager: AgentName, names: Sequence[AgentName]) -> list[AgentName]:
+    """Those of these agents that have a repository, and no entry in the manager's folder."""
+    try:
+        # Looked at name by name: how much else lies there is the manager's affair.
+        with beneath.opened(hive.paths.proposed(manager), os.O_PATH | beneath.FOLDER) as fd:
+            return [name for name in names if not _is_in(fd, name) and hive.paths.applied(name).is_dir()]
+    except OSError as error:
+        folder = hive.paths.proposed(manager)
+        raise Unavailable(f"{folder} cannot be looked into: {error.strerror}", hint=f"ls -ld {folder}") from None
+
+
+def _is_in(folder: int, name: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return True
+    return False
+
+
 def _run(
     hive: Hive,
     manager: AgentName,
@@ -118,7 +116,7 @@ def _run(
     gid: int | None,
     script: Sequence[str],
     binds: Sequence[str],
-    stdin: bytes = b"",
+    seconds: int,
 ) -> list[str]:
     """Run a script as the manager's user in a box that holds its folder; gives back the lines that it says."""
     words = Bubblewrap().errand(
@@ -127,24 +125,12 @@ def _run(
         gid=gid,
         binds=[*binds, "--bind", str(hive.paths.proposed(manager)), CONFIG],
         env={"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"},
-        seconds=_SECONDS,
+        seconds=seconds,
         memory=_MEMORY,
     )
     try:
-        said = git.run_words(words, stdin=stdin, most=64 * 1024, timeout=_SECONDS)
+        said = git.run_words(words, most=64 * 1024, timeout=seconds)
     except CommandFailed:
         check(Bubblewrap(), run=hive.run)
         raise
     return said.stdout.decode("utf-8", "replace").splitlines()
-
-
-def _stream(hive: Hive, manager: AgentName, name: AgentName, files: Mapping[str, bytes]) -> bytes:
-    """One commit in the words of git-fast-import(1)."""
-    message = f"Begin with what {name} needs at the least\n".encode()
-    head = f"commit refs/heads/main\ncommitter {manager} <{manager}@hyperhive.invalid> {int(hive.now().timestamp())} +0000\n"
-    parts = [head.encode(), b"data %d\n%s\n" % (len(message), message)]
-    for path, data in files.items():
-        git_trees.check_path(path)
-        quoted = path.replace("\\", "\\\\").replace('"', '\\"').encode()
-        parts.append(b'M 100644 inline "%s"\ndata %d\n%s\n' % (quoted, len(data), data))
-    return b"".join([*parts, b"done\n"])

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import bases, eligibility, folders, messages, operations, turns
 from hyperhive.core.builds import config_of
-from hyperhive.core.errors import NotFound
+from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, LastTurn, Mail, TurnState, Wanted
+from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Flavor, LastTurn, Mail, TurnState, Wanted
 from hyperhive.core.tables import AgentRow, TurnRow
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ def living(name: AgentName) -> AgentRow:
         raise messages.no_such_agent(name)
     if row.wanted is Wanted.DESTROYED:
         raise NotFound(f"{name} was destroyed", hint=f"`hyperhive spawn {name}` makes it anew from what is kept")
+    return row
+
+
+def manager(name: AgentName) -> AgentRow:
+    """The row of a manager that was not destroyed. Within a read or write. Raises `NotFound`, `Denied`."""
+    row = living(name)
+    if row.flavor is not Flavor.MANAGER:
+        raise Denied(f"{name} is no manager", hint="ask a manager, or the operator")
     return row
 
 

@@ -11,11 +11,12 @@ from mcp.server import MCPServer
 
 import hyperhive
 from hyperhive.core import roster
+from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
-from hyperhive.core.model import AgentName
+from hyperhive.core.model import AgentName, Flavor
 from hyperhive.core.paths import Paths
-from hyperhive.mcp import sdk_log, transport, worker
+from hyperhive.mcp import manager, sdk_log, transport, worker
 from hyperhive.mcp.seat import Seat
 from hyperhive.mcp.wake import PipeWake, StoreWake
 
@@ -25,8 +26,8 @@ INSTRUCTIONS: Final = (
 )
 
 
-def build(seat: Seat) -> MCPServer[Seat]:
-    """The server for whoever sits there. Who calls is the seat's name, whatever the arguments say."""
+def build(seat: Seat, flavor: Flavor) -> MCPServer[Seat]:
+    """The server for whoever sits there, an agent of that flavor. Who calls is the seat's name, whatever the arguments say."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Seat]) -> AsyncIterator[Seat]:
@@ -36,7 +37,7 @@ def build(seat: Seat) -> MCPServer[Seat]:
         "hyperhive",
         version=hyperhive.__version__,
         instructions=INSTRUCTIONS,
-        tools=list(worker.TOOLS),
+        tools=[*worker.TOOLS, *(manager.TOOLS if flavor is Flavor.MANAGER else ())],
         lifespan=lifespan,
         log_level="ERROR",
     )
@@ -44,7 +45,8 @@ def build(seat: Seat) -> MCPServer[Seat]:
 
 def warm_up() -> None:
     """Do once, before any fork, what the first connection would wait for."""
-    build(Seat(hive=Hive(Paths(Path(), Path())), name=AgentName(""), wake=PipeWake(-1), is_gone=bool, log=Log("")))
+    seat = Seat(hive=Hive(Paths(Path(), Path())), name=AgentName(""), wake=PipeWake(-1), is_gone=bool, log=Log(""))
+    build(seat, Flavor.MANAGER)
     # anyio imports its event loop when it is first run.
     anyio.run(anyio.sleep, 0)
 
@@ -69,9 +71,19 @@ def serve_stdio(hive: Hive, name: AgentName) -> None:
 
 async def _serve(seat: Seat, reader: int, writer: int) -> None:
     # What `MCPServer.run("stdio")` does itself, with streams of our own: the SDK has no public name for it.
-    server = build(seat)._lowlevel_server
+    server = build(seat, _flavor(seat))._lowlevel_server
     async with anyio.create_task_group() as group:
         group.start_soon(seat.wake.listen)
         async with transport.connection(reader, writer) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
         group.cancel_scope.cancel()
+
+
+def _flavor(seat: Seat) -> Flavor:
+    """Which tools are offered; each call of one asks again who may."""
+    try:
+        with seat.hive.db.read():
+            return roster.living(seat.name).flavor
+    except NotFound:
+        # Destroyed at this moment: it has nobody to manage for.
+        return Flavor.WORKER

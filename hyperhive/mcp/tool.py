@@ -34,7 +34,7 @@ def tool(*, changes: bool) -> Callable[[Callable[Concatenate[Call, P], Awaitable
             try:
                 return _answer(await function(call, *args, **kwargs), is_error=False)
             except HyperhiveError as error:
-                return _answer(error.message + (f" ({error.hint})" if error.hint else ""), is_error=True)
+                return _answer(error.whole, is_error=True)
             except Exception:
                 seat_of(call).log.exception(f"{seat_of(call).name}: a bug in the tool {function.__name__}")
                 return _answer("internal error: this is a bug in hyperhive, and the operator's log tells more", is_error=True)

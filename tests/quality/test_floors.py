@@ -31,8 +31,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.eligibility", "core.follow", "core.harness", "core.hub", "core.hub_harnesses", "core.hub_operations",
         "core.hub_sockets", "core.identity", "core.journal", "core.leases", "core.letters", "core.login", "core.messages",
         "core.notices", "core.open_turn", "core.operate", "core.operations", "core.permits", "core.proposals",
-        "core.publishing", "core.question_limits", "core.questions", "core.rests", "core.roster", "core.turn_desk",
-        "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
+        "core.publishing", "core.question_limits", "core.questions", "core.requests", "core.rests", "core.roster",
+        "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",

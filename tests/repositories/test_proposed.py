@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import applied, folders, proposed, transfer
+from hyperhive.core import applied, folders, proposed
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.errors import Conflict, Invalid
+from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock
 from hyperhive.core.model import AgentName, Flavor, Network
 from hyperhive.core.runtimes import runtime_named
 from tests.repositories import hand
@@ -30,12 +31,6 @@ def first(hive: Hive) -> str:
 
 def ensure(hive: Hive, *names: AgentName) -> list[AgentName]:
     return proposed.ensure(hive, MONA, uid=UID, gid=UID, names=names or (ADA,))
-
-
-def template(hive: Hive, name: AgentName = EVE, **files: bytes) -> None:
-    proposed.template(
-        hive, MONA, uid=UID, gid=UID, name=name, files=files or {"agent.toml": b'role = ""\n', 'odd/"name\\': b"\0\n"}
-    )
 
 
 def shape(path: Path) -> tuple[str, int]:
@@ -89,29 +84,33 @@ def test_a_link_in_the_way_of_a_clone_leads_nothing_outside(hive: Hive, first: s
     assert os.listdir(outside) == ["canary"]
 
 
-def test_a_new_agent_begins_with_one_commit_in_the_managers_folder(hive: Hive) -> None:
-    template(hive)
+def test_what_is_not_applied_yet_is_cloned_as_it_was_proposed_last(hive: Hive) -> None:
+    first = hand.write(hive, {"agent.toml": b'role = "one"\n'})
+    last = hand.write(hive, {"agent.toml": b'role = "two"\n'})
+    applied.publish(hive, ADA, {"refs/tags/proposal/9": first, "refs/tags/proposal/10": last, "refs/tags/denied/9": first})
+    assert ensure(hive) == [ADA]
     mona = Manager(hive)
-    repository = mona.folder / EVE
-    log = mona.run("git", "log", "--format=%an %ae %cn: %s", cwd=repository).stdout.decode()
-    assert log == "mona mona@hyperhive.invalid mona: Begin with what eve needs at the least\n"
-    assert mona.run("git", "status", "--porcelain", "--branch", cwd=repository).stdout.startswith(b"## main")
-    assert mona.run("git", "status", "--porcelain", cwd=repository).stdout == b""
-    assert (repository / 'odd/"name\\').read_bytes() == b"\0\n"
-    assert mona.run("git", "config", "remote.applied.url", cwd=repository).stdout == b"/applied/eve.git\n"
-    assert {path.lstat().st_uid for path in mona.folder.rglob("*")} == {os.geteuid() if UID is None else UID}
-    with pytest.raises(Conflict, match="eve already"):
-        template(hive)
-    with pytest.raises(Invalid):
-        template(hive, BOB, **{"../x": b""})
+    assert mona.git("rev-parse", "HEAD", "proposal/10") == f"{last}\n{last}"
+    assert mona.git("symbolic-ref", "HEAD") == "refs/heads/main"
+    assert mona.git("status", "--porcelain") == ""
+    assert (mona.repository / "agent.toml").read_bytes() == b'role = "two"\n'
+    # Once something is applied, main follows it as in any other clone.
+    assert mona.git("config", "--local", "--get-regexp", r"^(remote|branch)\.").splitlines() == [
+        "remote.applied.url /applied/ada.git", "remote.applied.fetch +refs/heads/*:refs/remotes/applied/*",
+        "branch.main.remote applied", "branch.main.merge refs/heads/main",
+    ]  # fmt: skip
 
 
-def test_a_template_is_proposed_like_anything_else(hive: Hive) -> None:
-    template(hive)
-    applied.create(hive, EVE)
-    commit = hand.git(Manager(hive).folder / EVE, "rev-parse", "HEAD")
-    brought = transfer.fetch(hive, EVE, proposer=MONA, uid=UID, gid=UID, commit=commit, operation=4)
-    assert applied.read(hive, EVE, brought, "agent.toml", most=100) == b'role = ""\n'
+def test_of_two_who_fill_a_folder_at_once_one_waits_for_the_other(hive: Hive, first: str) -> None:
+    with Lock(hive.paths.proposed_lock(MONA)) as lock:
+        assert lock.take()
+        with pytest.raises(Expired, match="being filled"):
+            proposed.ensure(hive, MONA, uid=UID, gid=UID, names=[ADA], seconds=0)
+    assert ensure(hive) == [ADA]
+    with Lock(hive.paths.proposed_lock(MONA)) as lock:
+        # Where nothing is missing nobody waits.
+        assert lock.take()
+        assert ensure(hive) == []
 
 
 def test_a_purged_managers_folder_is_gone(hive: Hive, first: str) -> None:

@@ -23,6 +23,7 @@ from tests.repositories.hand import ADA, MONA
 from tests.runtimes.boxes import IS_ROOT, ORDINARY
 
 pytestmark = pytest.mark.box
+BOB = AgentName("bob")
 MEMORY = 1024**3
 # As git would run in them: on the host, by somebody who thinks of nothing.
 CARELESS = """
@@ -157,7 +158,8 @@ def test_bringing_a_commit_over_and_looking_at_it_runs_nothing(hive: Hive, mona:
     assert "-1\n+3\n" in applied.diff(hive, ADA, first, second, most=10_000)
     applied.forget_incoming(hive, ADA)
     assert proposed.ensure(hive, MONA, uid=UID, gid=UID, names=[ADA]) == []
-    proposed.template(hive, MONA, uid=UID, gid=UID, name=AgentName("bob"), files={"a.x": b""})
+    applied.create(hive, BOB)
+    assert proposed.ensure(hive, MONA, uid=UID, gid=UID, names=[BOB]) == [BOB]
     assert os.listdir(canary) == []
 
 

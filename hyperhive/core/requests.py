@@ -1,0 +1,75 @@
+"""What somebody wants done to an agent, asked for as an operation that the hub carries out."""
+
+import msgspec
+
+from hyperhive.core import approvals, deployments, doorbell, operations, roster
+from hyperhive.core.approvals import Approval
+from hyperhive.core.deployments import Deployment
+from hyperhive.core.errors import Conflict
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, Operation, Verb
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Something that the operator was asked for, and what was deployed of it."""
+
+    approval: Approval
+    deployment: Deployment | None
+
+
+def start(hive: Hive, name: AgentName, *, by: str) -> int:
+    """Ask for an agent to be started, also one that is held back. Gives back the operation's number.
+
+    `by` is the operator or a manager. Raises `NotFound`, `Denied`, and `Conflict` when too much was asked for already.
+    """
+    return _ask(hive, name, Verb.START, by=by)
+
+
+def stop(hive: Hive, name: AgentName, *, by: str) -> int:
+    """Ask for an agent to be stopped when its turn ends. Gives back and raises as `start`."""
+    return _ask(hive, name, Verb.STOP, by=by)
+
+
+def restart(hive: Hive, name: AgentName, *, by: str) -> int:
+    """Ask for an agent's harness to be started anew when its turn ends. Gives back and raises as `start`."""
+    return _ask(hive, name, Verb.RESTART, by=by)
+
+
+def update(hive: Hive, name: AgentName, *, by: str) -> int:
+    """Ask for an agent whose base is out of date to be built anew.
+
+    Gives back and raises as `start`, and `Conflict` when there is nothing to do.
+    """
+    with hive.db.read():
+        _check(by)
+        roster.living(name)
+    if roster.get(hive, name).up_to_date:
+        raise Conflict(f"{name} is up to date: there is nothing to do")
+    return _ask(hive, name, Verb.UPDATE, by=by)
+
+
+def asked(hive: Hive, by: AgentName, *, limit: int) -> list[Asked]:
+    """The newest configurations and agents that a manager asked for, the newest first, and what became of them."""
+    found = approvals.listed(hive, everything=True, asker=by, kinds=(ApprovalKind.CONFIG, ApprovalKind.SPAWN), limit=limit)
+    done = deployments.of(hive, [one.number for one in found])
+    return [Asked(one, done.get(one.number)) for one in reversed(found)]
+
+
+def coming(hive: Hive, by: AgentName) -> list[Operation]:
+    """What a manager asked for that has not come before the operator yet, oldest first."""
+    return [one for one in operations.listed(hive, by=by) if one.verb is Verb.PROPOSE]
+
+
+def _ask(hive: Hive, name: AgentName, verb: Verb, *, by: str) -> int:
+    with hive.db.write():
+        _check(by)
+        roster.living(name)
+        number = operations.ask(hive, name, verb, by=by)
+    doorbell.ring_hive(hive.paths)
+    return number
+
+
+def _check(by: str) -> None:
+    """Refuse whoever is neither the operator nor a manager. Within a read or write."""
+    if by != OPERATOR:
+        roster.manager(AgentName(by))

@@ -1,0 +1,196 @@
+"""The tools of managers: ask for what the operator or the hub then does, and look at what became of it."""
+
+import time
+from typing import Annotated, Final
+
+import anyio
+from pydantic import Field
+
+from hyperhive.core import journal, operations, proposals, requests, roster, turns
+from hyperhive.core.errors import Conflict
+from hyperhive.core.letters import QUOTE
+from hyperhive.core.model import AgentName, ApprovalKind, ApprovalState, Flavor, Operation, OperationState, clean, parse_name
+from hyperhive.core.requests import Asked
+from hyperhive.mcp.seat import Seat
+from hyperhive.mcp.tool import Call, seat_of, tool
+
+# How often a call that waits looks whatever it was told, in seconds.
+LOOK: Final = 1.0
+LIST_MOST: Final = 100
+LINES_MOST: Final = 200
+# What `approvals` shows of a note, in characters, and what any answer holds, in bytes.
+NOTE_MOST: Final = 300
+ANSWER_BYTES: Final = 16 * 1024
+
+Name = Annotated[str, Field(description="an agent's name")]
+Commit = Annotated[str, Field(description="the whole id of a commit in /config/NAME: git rev-parse HEAD")]
+
+
+@tool(changes=True)
+async def request_spawn(
+    call: Call,
+    name: Annotated[str, Field(description="a lower-case letter, then letters, digits, dashes")],
+    reason: Annotated[str, Field(description="what for: the operator reads it")],
+    role: Annotated[str, Field(description="what the agent is told about its task")] = "",
+    model: str | None = None,
+    commit: Annotated[str | None, Field(description="in place of role and model: a commit in /config/NAME")] = None,
+    manager: Annotated[bool, Field(description="make it a manager")] = False,
+) -> str:
+    """Ask the operator for a new agent."""
+    seat = seat_of(call)
+    number = proposals.request_spawn(
+        seat.hive,
+        parse_name(name),
+        by=seat.name,
+        reason=reason,
+        role=role,
+        model=model,
+        commit=commit,
+        flavor=Flavor.MANAGER if manager else Flavor.WORKER,
+    )
+    return await _proposed(seat, number)
+
+
+@tool(changes=True)
+async def request_apply_commit(
+    call: Call,
+    name: Name,
+    commit: Commit,
+    reason: Annotated[str, Field(description="why: the operator reads it")] = "",
+) -> str:
+    """Ask the operator to apply a commit of /config/NAME to the agent. It replaces your earlier request for that agent."""
+    seat = seat_of(call)
+    return await _proposed(seat, proposals.request(seat.hive, parse_name(name), by=seat.name, commit=commit, reason=reason))
+
+
+@tool(changes=True)
+async def start(call: Call, name: Name) -> str:
+    """Start an agent, also one that crashed or is held back."""
+    seat = seat_of(call)
+    return await _done(seat, requests.start(seat.hive, parse_name(name), by=seat.name))
+
+
+@tool(changes=True)
+async def stop(call: Call, name: Name) -> str:
+    """Stop an agent when its turn ends. Its mail waits until it is started."""
+    seat = seat_of(call)
+    return await _done(seat, requests.stop(seat.hive, parse_name(name), by=seat.name))
+
+
+@tool(changes=True)
+async def restart(call: Call, name: Name) -> str:
+    """Restart an agent when its turn ends. It keeps its conversation and its mail."""
+    seat = seat_of(call)
+    return await _done(seat, requests.restart(seat.hive, parse_name(name), by=seat.name))
+
+
+@tool(changes=True)
+async def update(call: Call, name: Name) -> str:
+    """Build an agent anew where what it stands on is out of date."""
+    seat = seat_of(call)
+    return await _done(seat, requests.update(seat.hive, parse_name(name), by=seat.name))
+
+
+@tool(changes=False)
+async def approvals(call: Call, limit: Annotated[int, Field(description=f"1 to {LIST_MOST}")] = 20) -> str:
+    """What you asked the operator for and what became of it, the newest first."""
+    seat = seat_of(call)
+    coming = [_coming(one) for one in reversed(requests.coming(seat.hive, seat.name))]
+    asked = [_asked(one) for one in requests.asked(seat.hive, seat.name, limit=min(max(limit, 1), LIST_MOST))]
+    return _first(coming + asked) or "you have asked for nothing"
+
+
+@tool(changes=False)
+async def logs(call: Call, name: Name, lines: Annotated[int, Field(description=f"1 to {LINES_MOST}")] = 50) -> str:
+    """The end of an agent's journal: why its turns begin, fail, or do not begin."""
+    seat = seat_of(call)
+    agent = parse_name(name)
+    with seat.hive.db.read():
+        roster.manager(seat.name)
+        roster.living(agent)
+    found = journal.tail(seat.hive, agent, lines=min(max(lines, 1), LINES_MOST))
+    return _last([QUOTE + clean(line) for line in found]) or f"the journal of {agent} is empty"
+
+
+TOOLS: Final = (request_spawn, request_apply_commit, start, stop, restart, update, approvals, logs)
+
+
+async def _proposed(seat: Seat, number: int) -> str:
+    """What became of an operation that proposes."""
+    ended = await _ended(seat, number, operations.ANSWER_MOST)
+    if ended is None:
+        return f"operation {number} waits; `approvals` shows what became of it"
+    return f"proposal {ended.result} waits for the operator: end your turn, the decision comes as mail"
+
+
+async def _done(seat: Seat, number: int) -> str:
+    """What became of an operation on an agent, where that does not wait for a turn's end."""
+    asked = operations.get(seat.hive, number)
+    name, doing = AgentName(asked.agent), f"{asked.verb.value} of {asked.agent}"
+    if asked.verb in operations.NEEDS_NO_HARNESS and turns.current(seat.hive, name) is not None:
+        return f"{doing} happens when {'your' if name == seat.name else 'its'} turn ends"
+    ended = await _ended(seat, number, operations.QUICK_MOST)
+    if ended is None:
+        return f"{doing} is under way as operation {number}; you hear only if it fails"
+    return f"{doing} is done"
+
+
+async def _ended(seat: Seat, number: int, seconds: float) -> Operation | None:
+    """Wait for the end of an operation; None when it takes longer. Raises `Conflict` with why it came to nothing."""
+    end = time.monotonic() + seconds
+    while True:
+        now, news = time.monotonic(), seat.wake.news
+        found = operations.get(seat.hive, number)
+        match found.state:
+            case OperationState.DONE:
+                return found
+            case OperationState.FAILED | OperationState.EXPIRED:
+                raise Conflict(found.error or f"operation {number} came to nothing")
+            case OperationState.PENDING | OperationState.RUNNING:
+                pass
+        if now >= end:
+            return None
+        with anyio.move_on_after(min(LOOK, end - now)):
+            await news.wait()
+
+
+def _coming(one: Operation) -> str:
+    return f"operation {one.number}: a proposal for {one.agent} is being looked at since {one.asked_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _asked(one: Asked) -> str:
+    """One thing that was asked for, in a line, with the operator's words below it."""
+    approval, deployment = one.approval, one.deployment
+    what = f"a new {approval.flavor}" if approval.kind is ApprovalKind.SPAWN else "a configuration"
+    said = [f"{approval.number}: {what} for {approval.agent}, commit {approval.commit}: {approval.state}"]
+    if approval.state is ApprovalState.PENDING:
+        said.append(f"since {approval.asked_at:%Y-%m-%d %H:%M:%S} UTC")
+    elif approval.decided_at is not None:
+        said.append(f"by {approval.decided_by}, {approval.decided_at:%Y-%m-%d %H:%M:%S} UTC")
+    if deployment is not None:
+        said.append(f"({deployment.outcome or 'on its way'})")
+    words = (approval.note or "", deployment.error if deployment and deployment.error else "")
+    return "\n".join([" ".join(said), *(QUOTE + line for text in words for line in text[:NOTE_MOST].splitlines())])
+
+
+def _first(parts: list[str]) -> str:
+    """As many as an answer holds, from the first on."""
+    kept = _fitting(parts)
+    left = len(parts) - len(kept)
+    return "\n".join([*kept, *([f"{left} older ones are left out"] if left else [])])
+
+
+def _last(lines: list[str]) -> str:
+    """As many as an answer holds, up to the last."""
+    kept = _fitting(lines[::-1])[::-1]
+    left = len(lines) - len(kept)
+    return "\n".join([*([f"{left} lines before these are left out"] if left else []), *kept])
+
+
+def _fitting(parts: list[str]) -> list[str]:
+    room = ANSWER_BYTES
+    for number, part in enumerate(parts):
+        room -= len(part.encode()) + 1
+        if room < 0:
+            return parts[:number]
+    return parts
