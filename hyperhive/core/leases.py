@@ -34,18 +34,19 @@ def lease_for_tool(hive: Hive, name: AgentName, *, epoch: int, turn: int, tool_u
     what it was given before; a message that failed before is left for a turn of its own. Raises `Conflict` when the
     turn is not the agent's current one any more.
     """
-    asked = (name, epoch, turn, tool_use, BATCH_MOST)
-    with hive.db.read():
-        _check_current(hive, name, epoch, turn)
-        # Most looks find nothing, and need not queue for a writer's place.
-        if not hive.db.ask(_FOR_TOOL, *asked):
-            return []
     with hive.db.write():
         _check_current(hive, name, epoch, turn)
-        found = [_message(values) for values in hive.db.ask(_FOR_TOOL, *asked)]
+        found = [_message(values) for values in hive.db.ask(_FOR_TOOL, name, epoch, turn, tool_use, BATCH_MOST)]
         # Its first result may never have reached the model, so a confirmation must speak for these and no others.
         again = [message for message in found if message.state is MessageState.DELIVERED]
         return _hand_out(hive, again or _bounded(found), epoch=epoch, turn=turn, tool_use=tool_use)
+
+
+def waits_for_tool(hive: Hive, name: AgentName, *, epoch: int, turn: int, tool_use: str) -> bool:
+    """There is something for this `recv` call. It needs no writer's place to look. Raises `Conflict` as `lease_for_tool`."""
+    with hive.db.read():
+        _check_current(hive, name, epoch, turn)
+        return bool(hive.db.ask(_FOR_TOOL, name, epoch, turn, tool_use, 1))
 
 
 def confirm(hive: Hive, name: AgentName, *, epoch: int, tool_use: str) -> None:
@@ -112,10 +113,11 @@ def expire(hive: Hive, name: AgentName, *, reason: str) -> int:
     )
 
 
-# A call's earlier messages before its new ones: the words sort so.
+# A call's earlier messages before its new ones: the words sort so. The states once more by themselves, for the index: without
+# them every message that the agent ever got is looked at.
 _FOR_TOOL: Final = (
     "SELECT number, sender, recipient, kind, body, state, attempt, reason, sent_at, handed_out_at, ended_at FROM message "
-    "WHERE recipient = ?1 AND (state = 'pending' AND attempt = 0 "
+    "WHERE recipient = ?1 AND state IN ('pending', 'delivered') AND (state = 'pending' AND attempt = 0 "
     "OR state = 'delivered' AND epoch = ?2 AND turn = ?3 AND tool_use = ?4 AND confirmed = 0) ORDER BY state, number LIMIT ?5"
 )
 _HAND_OUT: Final = (

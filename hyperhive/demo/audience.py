@@ -38,6 +38,7 @@ class Audience:
         self.events: list[Event] = []
         """All that the agents did so far."""
         self._shown = dict.fromkeys(names, 0)
+        self._held: set[str] = set()
 
     def until(self, look: Callable[[], T | None], *, what: str) -> T:
         """Wait until `look` finds something, and give it back. Raises `Missed` with why it cannot come any more."""
@@ -111,10 +112,14 @@ class Audience:
     def _check_held(self, seconds: float) -> None:
         """An agent that gets no turn before the patience ends is waited for in vain."""
         now = self._stage.hive.now()
+        before, self._held = self._held, set()
         for agent in self._agents():
             soon = agent.blocked_until is not None and (agent.blocked_until - now).total_seconds() < seconds
             if agent.blocked is not Blocked.NONE and (self._strict or not soon):
-                raise Missed(f"{agent.name} is held back ({agent.blocked}): {agent.blocked_reason}")
+                # At the second look only: what its turn says of it is written down a moment later, and tells more.
+                if agent.name in before:
+                    raise Missed(f"{agent.name} is held back ({agent.blocked}): {agent.blocked_reason}")
+                self._held.add(agent.name)
 
     def _agents(self) -> list[Agent]:
         return roster.listed(self._stage.hive)

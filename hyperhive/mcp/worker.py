@@ -55,13 +55,16 @@ async def recv(
     began = time.monotonic()
     end = began + wait
     told = began
+    woken = False
     while True:
         news = seat.wake.news
         if await _has_left(seat):
             return "you have hung up"
-        handed = leases.lease_for_tool(seat.hive, seat.name, epoch=current.epoch, turn=current.turn, tool_use=tool_use)
-        if handed:
-            return letters.prompt(handed)
+        # Most looks find nothing. Who was woken finds something, and need not look twice.
+        if woken or leases.waits_for_tool(seat.hive, seat.name, epoch=current.epoch, turn=current.turn, tool_use=tool_use):
+            handed = leases.lease_for_tool(seat.hive, seat.name, epoch=current.epoch, turn=current.turn, tool_use=tool_use)
+            if handed:
+                return letters.prompt(handed)
         now = time.monotonic()
         if seat.wake.others_wait:
             end = min(end, now + OTHERS_MOST)
@@ -69,6 +72,7 @@ async def recv(
             break
         with anyio.move_on_after(min(end, told + PROGRESS) - now):
             await news.wait()
+        woken = news.is_set()
         if (now := time.monotonic()) >= told + PROGRESS:
             told = now
             await call.report_progress(round(now - began), wait, "no message yet")

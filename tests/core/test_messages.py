@@ -10,7 +10,7 @@ from hyperhive.core.builds import write_build
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Outcome, Wanted
-from hyperhive.core.tables import MessageRow
+from hyperhive.core.tables import DATABASE, MessageRow
 from tests.core.hives import ADA, BOB, EVE, add_agent, begin, end, one_turn, send, set_row
 
 
@@ -260,6 +260,8 @@ def test_recv_gives_nothing_to_a_turn_that_has_ended(hive: Hive) -> None:
     for late in ((epoch, begun.number), (epoch + 1, begun.number), (epoch, begun.number + 1)):
         with pytest.raises(Conflict, match="the turn that asked has ended"):
             leases.lease_for_tool(hive, ADA, epoch=late[0], turn=late[1], tool_use="t")
+        with pytest.raises(Conflict, match="the turn that asked has ended"):
+            leases.waits_for_tool(hive, ADA, epoch=late[0], turn=late[1], tool_use="t")
 
 
 def test_what_recv_gave_and_nobody_saw_arrive_comes_again_marked_without_an_attempt(hive: Hive) -> None:
@@ -294,8 +296,40 @@ def test_looking_for_mail_in_vain_disturbs_nobody(hive: Hive) -> None:
     send(hive, "a")
     epoch, begun = begin(hive)
     before = hive.paths.changed.stat().st_mtime_ns
-    assert leases.lease_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t") == []
+    assert not leases.waits_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t")
     assert hive.paths.changed.stat().st_mtime_ns == before
+    send(hive, "b")
+    assert leases.waits_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t")
+
+
+def test_a_look_for_mail_takes_no_longer_for_all_that_was_read(hive: Hive) -> None:
+    def steps() -> int:
+        """How many steps of its own SQLite takes to look."""
+        taken = 0
+
+        def step() -> bool:
+            nonlocal taken
+            taken += 1
+            return False
+
+        with hive.db.read():
+            connection = DATABASE.obj.connection()
+            connection.set_progress_handler(step, 1)
+            leases.waits_for_tool(hive, ADA, epoch=epoch, turn=begun.number, tool_use="t")
+            connection.set_progress_handler(None)
+        return taken
+
+    send(hive, "a")
+    epoch, begun = begin(hive)
+    before = steps()
+    with hive.db.write():
+        columns = "sender, recipient, kind, body, state, epoch, turn, confirmed, attempt, sent_at"
+        for state in ("acknowledged", "dead", "cancelled", "expired"):
+            DATABASE.execute_sql(
+                "WITH RECURSIVE many(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM many WHERE n < 500) "
+                f"INSERT INTO message ({columns}) SELECT 'operator', 'ada', 'text', 'x', '{state}', 1, 1, 1, 0, 0 FROM many"
+            )
+    assert 0 < steps() < before + 50
 
 
 # ---- the operator reads ----
