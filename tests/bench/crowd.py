@@ -8,7 +8,7 @@ from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.db import next_number
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Outcome, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, DeploymentOutcome, Flavor, MessageKind, MessageState, Outcome, Wanted
 from hyperhive.core.tables import AgentRow, DeploymentRow, MessageRow, TurnRow
 
 
@@ -27,7 +27,9 @@ def crowd(hive: Hive, count: int) -> list[AgentName]:
                 name=name, flavor=Flavor.WORKER, host=socket.gethostname(), runtime="bubblewrap", wanted=Wanted.STARTED,
                 deployed=number, epoch=1, ended_epoch=1, conversation=f"conversation-{number}", created_at=begun,
             )  # fmt: skip
-            DeploymentRow.create(number=number, agent=name, outcome="deployed", started_at=begun, ended_at=begun)
+            DeploymentRow.create(
+                number=number, agent=name, commit="0" * 40, outcome=DeploymentOutcome.DEPLOYED, started_at=begun, ended_at=begun
+            )
             turn = TurnRow.create(agent=name, epoch=1, outcome=Outcome.OK, model="sonnet", started_at=begun, ended_at=now)
             MessageRow.create(
                 sender=OPERATOR, recipient=name, kind=MessageKind.TEXT, body="please look at it", state=MessageState.ACKNOWLEDGED,

@@ -1,5 +1,6 @@
 """A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ from hyperhive.core.model import (
     Verb,
     Wanted,
 )  # fmt: skip
-from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
+from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow, OperationRow
 from tests.core.hives import ADA, BOB, EVE, program, row_of
 
 MAIN = "refs/heads/main"
@@ -441,6 +442,8 @@ def test_nobody_may_fill_the_line(hive: Hive) -> None:
 def test_an_operation_that_failed_says_why(hive: Hive) -> None:
     with hive.db.write():
         number = operations.ask(hive, BOB, Verb.START, by="ada")
+        # So long ago that nobody waits for the answer any more.
+        OperationRow.update(asked_at=hive.now() - timedelta(minutes=1)).where(OperationRow.number == number).execute()
     with pytest.raises(HyperhiveError):
         operate.run(hive, number)
     ended = operations.get(hive, number)
