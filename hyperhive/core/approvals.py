@@ -119,6 +119,12 @@ def get(hive: Hive, number: int) -> Approval:
     return approval_from(row)
 
 
+def waiting(hive: Hive, number: int) -> Approval:
+    """One that still waits. Raises `NotFound`, and `Conflict` that says who decided it, how and when."""
+    with hive.db.read():
+        return approval_from(_pending(hive, number))
+
+
 def listed(hive: Hive, *, everything: bool = False, asker: str | None = None, limit: int = 200) -> list[Approval]:
     """What waits for a decision, oldest first; with `everything` also the newest that are decided; `asker` picks an agent's."""
     resolve_overdue(hive)
@@ -196,7 +202,7 @@ def approval_from(row: ApprovalRow) -> Approval:
 
 
 def _pending(hive: Hive, number: int) -> ApprovalRow:
-    """The row of what still waits. Within a write. Raises `NotFound`, and `Conflict` that says who decided it, how and when."""
+    """The row of what still waits. Within a read or write. Raises `NotFound`, and `Conflict` that says who decided it and how."""
     row = ApprovalRow.get_or_none(ApprovalRow.number == number) if 0 < number <= NUMBER_MOST else None
     if row is None:
         raise _no_such(number)
