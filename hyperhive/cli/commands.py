@@ -32,9 +32,15 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "messages": Entry("messages:flow", "Show the messages between all."),
     },
     "Deciding": {
+        "pending": Entry("pending:pending", "Show all that waits for your decision."),
+        "approve": Entry("approvals:approve", "Approve what an agent asked for, and deploy it."),
+        "deny": Entry("approvals:deny", "Deny what an agent asked for."),
         "questions": Entry("questions:questions", "Show what agents ask you."),
         "answer": Entry("questions:answer", "Answer an agent's question."),
         "cancel-question": Entry("questions:cancel", "End an agent's question without an answer."),
+    },
+    "Configuration": {
+        "history": Entry("deployments:history", "Show what an agent was given, and how that went."),
     },
     "Turns": {
         "events": Entry("events:events", "Show what an agent's turns said and did."),

@@ -1,15 +1,15 @@
 """Commands that start, stop and take away agents."""
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import click
 
-from hyperhive.cli import complaints, notes, screen
+from hyperhive.cli import asking, notes, screen
+from hyperhive.cli.each import each
 from hyperhive.cli.params import NAME, SECONDS, pass_hive
 from hyperhive.core import agents, roster
-from hyperhive.core.errors import HyperhiveError, Invalid
+from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName
 
@@ -70,7 +70,7 @@ def destroy(hive: Hive, names: tuple[AgentName, ...], purge: bool, yes: bool) ->
     for name in names:
         roster.get(hive, name)
         if not yes:
-            _ask_for_name(hive, name) if purge else _ask(f"Destroy {name}?")
+            _ask_for_name(hive, name) if purge else asking.insist(f"Destroy {name}?")
     _each(names, partial(_destroy_and_purge if purge else _destroy, hive), "purged" if purge else "destroyed")
 
 
@@ -99,36 +99,16 @@ def _destroy_and_purge(hive: Hive, name: AgentName) -> None:
     agents.purge(hive, name, by=OPERATOR)
 
 
-def _each(names: Sequence[AgentName], act: Callable[[AgentName], object], done: str) -> None:
-    """Do it to each; what fails for one is said and does not keep the others, and the first failure is the exit code."""
-    code = 0
-    for name in dict.fromkeys(names):
-        try:
-            act(name)
-        except HyperhiveError as error:
-            if len(names) == 1 or error.exit_code == HyperhiveError.exit_code:
-                raise
-            complaints.say(error)
-            code = code or error.exit_code
-        else:
-            screen.line(f"{name} is {done}")
-    if code:
-        sys.exit(code)
-
-
-def _ask(question: str) -> None:
-    _check_somebody_is_there()
-    if not click.confirm(question, err=True):
-        raise click.Abort
-
-
 def _ask_for_name(hive: Hive, name: AgentName) -> None:
-    _check_somebody_is_there()
+    asking.check_somebody_is_there()
     screen.talk(f"This removes {hive.paths.agent(name)} with all that {name} made. There is no way back.")
     if click.prompt(f"Type {name} to go on", err=True, default="", show_default=False) != name:
         raise Invalid("that is not its name: nothing was removed", hint=f"hyperhive show {name}")
 
 
-def _check_somebody_is_there() -> None:
-    if not sys.stdin.isatty():
-        raise Invalid("nobody is there to ask", hint="--yes does it without asking")
+def _each(names: Sequence[AgentName], act: Callable[[AgentName], object], done: str) -> None:
+    def one(name: AgentName) -> None:
+        act(name)
+        screen.line(f"{name} is {done}")
+
+    each(names, one)

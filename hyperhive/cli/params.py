@@ -132,6 +132,13 @@ def _questions(hive: Hive) -> list[tuple[int, str]]:
     return [(one.number, f"{one.asker}: {one.text[:_ABOUT_MOST]}") for one in questions.listed(hive)]
 
 
+def _approvals(hive: Hive) -> list[tuple[int, str]]:
+    from hyperhive.core import pending
+
+    found = [one for one in pending.listed(hive) if one.kind is not pending.PendingKind.QUESTION]
+    return [(one.number, f"{one.kind} {one.agent}: {one.about}") for one in found]
+
+
 def _choices(hive: Hive, number: int) -> tuple[str, ...]:
     from hyperhive.core import questions
 
@@ -158,6 +165,7 @@ class Seconds(click.FloatRange):
 NAME: Final = Name()
 NEW_NAME: Final = NewName()
 QUESTION: Final = Number(_questions)
+APPROVAL: Final = Number(_approvals)
 CHOICE: Final = Choice()
 SINCE: Final = Since()
 SECONDS: Final = Seconds()

@@ -59,7 +59,7 @@ def line(*pieces: Piece) -> None:
 def hanging(*head: Piece, text: str, style: str = "") -> None:
     """Write a text behind a head; what does not fit goes on below its beginning."""
     indent = sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in head)
-    first, *others = _wrapped(one_line(text), indent) if text.strip() else [""]
+    first, *others = wrapped(one_line(text), indent) if text.strip() else [""]
     line(*head, (first, style))
     for part in others:
         line(" " * indent, (part, style))
@@ -69,10 +69,16 @@ def quote(text: str, *, style: str = "", most: int | None = None) -> None:
     """Write what somebody else wrote, each line behind the gutter; at most `most` lines of it."""
     lines = list(_without_gaps(text))
     for shown in lines[:most]:
-        for part in _wrapped(shown, cells(GUTTER)):
+        for part in wrapped(shown, cells(GUTTER)):
             line((GUTTER, "dim"), (part, style))
     if most is not None and len(lines) > most:
         line((f"{GUTTER}… {len(lines) - most} more lines", "dim"))
+
+
+def item(mark: str, text: str, *, style: str = "") -> None:
+    """Write one of several things that somebody else named, on one line; what does not fit goes on below its beginning."""
+    for at, part in enumerate(wrapped(one_line(text), cells(GUTTER + mark))):
+        line((GUTTER, "dim"), (mark if at == 0 else " " * cells(mark), style), (part, style))
 
 
 def cut(text: str, *, used: int = 0) -> str:
@@ -145,7 +151,7 @@ def _without_gaps(text: str) -> Iterator[str]:
             yield clean(shown).expandtabs(4)
 
 
-def _wrapped(text: str, indent: int) -> Iterator[str]:
+def wrapped(text: str, indent: int) -> Iterator[str]:
     """Pieces that fit behind so many columns: what the terminal itself wraps would begin at its left edge.
 
     They end between words; only a word that is longer than a line is cut.

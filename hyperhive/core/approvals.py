@@ -120,6 +120,12 @@ def get(hive: Hive, number: int) -> Approval:
     return approval_from(row)
 
 
+def waiting(hive: Hive, number: int) -> Approval:
+    """One that still waits. Raises `NotFound`, and `Conflict` that says who decided it, how and when."""
+    with hive.db.read():
+        return approval_from(_pending(hive, number))
+
+
 def listed(
     hive: Hive,
     *,
@@ -211,7 +217,7 @@ def approval_from(row: ApprovalRow) -> Approval:
 
 
 def _pending(hive: Hive, number: int) -> ApprovalRow:
-    """The row of what still waits. Within a write. Raises `NotFound`, and `Conflict` that says who decided it, how and when."""
+    """The row of what still waits. Within a read or write. Raises `NotFound`, and `Conflict` that says who decided it and how."""
     row = ApprovalRow.get_or_none(ApprovalRow.number == number) if 0 < number <= NUMBER_MOST else None
     if row is None:
         raise _no_such(number)

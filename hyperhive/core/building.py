@@ -27,6 +27,7 @@ SILENCE: Final = 10.0
 LOG_MOST: Final = 4 * 1024 * 1024
 EVENTS_MOST: Final = 500
 END: Final = 30
+_END_MOST: Final = 256 * 1024
 _COPY: Final = ("cp", "-R", "/opt/source/.", "/opt/agent/")
 
 
@@ -89,6 +90,17 @@ class BuildLog:
 def log_of(hive: Hive, name: AgentName, number: int) -> Path:
     """The log of a deployment's build."""
     return hive.paths.build(name, number) / "build.log"
+
+
+def log_end(hive: Hive, name: AgentName, number: int, *, lines: int = END) -> str:
+    """The last lines of a build's log; empty where there is none."""
+    try:
+        with log_of(hive, name, number).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _END_MOST))
+            text = log.read(_END_MOST).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.split("\n")[-lines - 1 :]).strip("\n")
 
 
 def config_in(hive: Hive, name: AgentName, commit: str) -> tuple[AgentConfig, list[str]]:

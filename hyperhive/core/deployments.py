@@ -108,6 +108,13 @@ def history(hive: Hive, name: AgentName, *, limit: int = 100) -> list[Deployment
     return [deployment_from(row) for row in found]
 
 
+def applied_number(hive: Hive, name: AgentName) -> int | None:
+    """The deployment that an agent runs on now, or ran on at last; None where nothing was ever applied."""
+    with hive.db.read():
+        row = AgentRow.get_or_none(AgentRow.name == name)
+    return None if row is None else row.deployed
+
+
 def applied_commit(agent: AgentRow) -> str | None:
     """The commit that an agent runs on now. Within a read or write."""
     if agent.deployed is None:

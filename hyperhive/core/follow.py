@@ -56,20 +56,27 @@ class Watch:
         self.close()
 
 
-def looks(hive: Hive) -> Iterator[None]:
-    """Now, then each time that something of the hive may have changed: its database, or an agent's events."""
+def looks(hive: Hive, *, seconds: float | None = None) -> Iterator[None]:
+    """Now, then each time that something of the hive may have changed: its database, or an agent's events.
+
+    Ends with a last look after so many seconds, where they are given.
+    """
     _make(hive.paths.changed)
+    until = None if seconds is None else time.monotonic() + seconds
     # The watch begins before the first look, so nothing falls between a look and the wait after it.
     with Watch(hive.paths.changed, flags.ATTRIB) as watch:
         while True:
             yield
-            watch.wait()
+            left = LOOK if until is None else until - time.monotonic()
+            if left <= 0:
+                return
+            watch.wait(min(LOOK, left))
 
 
-def commits(hive: Hive) -> Iterator[None]:
-    """Now, then each time that somebody else has changed the database."""
+def commits(hive: Hive, *, seconds: float | None = None) -> Iterator[None]:
+    """Now, then each time that somebody else has changed the database; for so many seconds, where they are given."""
     seen: int | None = None
-    for _ in looks(hive):
+    for _ in looks(hive, seconds=seconds):
         version = hive.db.version()
         if version != seen:
             seen = version

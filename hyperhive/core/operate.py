@@ -1,14 +1,29 @@
 """One operation carried out: whatever a row asks for, by whoever takes it."""
 
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
-from hyperhive.core import agents, deploying, deployments, doorbell, notices, operations, process, proposals, publishing
+from hyperhive.core import (
+    agents,
+    building,
+    deploying,
+    deployments,
+    doorbell,
+    follow,
+    notices,
+    operations,
+    process,
+    proposals,
+    publishing,
+)
 from hyperhive.core.builds import config_of
-from hyperhive.core.errors import Conflict, HyperhiveError
+from hyperhive.core.errors import CommandFailed, Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import is_held
 from hyperhive.core.model import AgentName, Occasion, Operation, OperationState, Verb
 from hyperhive.core.operations import Busy
 from hyperhive.core.tables import AgentRow
@@ -21,6 +36,15 @@ _WAITED: Final = {
     Verb.START: operations.QUICK_MOST,
     Verb.UPDATE: operations.QUICK_MOST,
 }
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ALL: Final = 1000
+
+
+class NotDone(HyperhiveError):
+    """What another process was to do did not come about."""
+
+    exit_code = CommandFailed.exit_code
+    http_status = CommandFailed.http_status
 
 
 def run(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet) -> Operation:
@@ -49,6 +73,90 @@ def run_apart(hive: Hive, number: int, *, say: Callable[[str], None] = deploying
     for one in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, _interrupt)
     return run(hive, number, say=say)
+
+
+def see_through(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet) -> Operation:
+    """Carry out an operation, or watch it where another process does. Gives back how it ended.
+
+    Waits while something else is done to the agent. Raises what went wrong, `NotDone` with what another process says of
+    it, and `KeyboardInterrupt` when this process is told to end: what it does itself is then over, and has failed.
+    """
+    log = _Log(hive, operations.get(hive, number), say)
+    for _ in follow.looks(hive):
+        one = operations.get(hive, number)
+        if one.state is OperationState.PENDING:
+            try:
+                with interruptible():
+                    return run(hive, number, say=say)
+            except Busy:
+                continue
+            except Conflict as error:
+                one = operations.get(hive, number)
+                if one.error == str(error)[: operations.ERROR_MOST]:
+                    raise
+        log.look()
+        if one.state is OperationState.DONE:
+            return one
+        if one.state is OperationState.RUNNING and _lives(hive, one):
+            continue
+        # What the row says counts, if it was written before the lock was free.
+        one = operations.get(hive, number)
+        if one.state is not OperationState.DONE:
+            raise NotDone(one.error or "its process died", hint=f"`hyperhive show {number}`")
+        return one
+    raise AssertionError("whoever watches looks without an end")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP end what is done here in order, with a word about why."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # What is ignored (nohup(1)) stays so.
+    kept = {one: handler for one in _ENDS if (handler := signal.getsignal(one)) not in (None, signal.SIG_IGN)}
+    try:
+        for one in kept:
+            signal.signal(one, _interrupt)
+        yield
+    finally:
+        for one, handler in kept.items():
+            signal.signal(one, handler)
+
+
+def publish(hive: Hive, name: AgentName) -> None:
+    """Do now what waits to be published of an agent; where that cannot be, whoever comes next does it."""
+    for one in operations.listed(hive, limit=_ALL):
+        if (one.agent, one.verb, one.state) == (name, Verb.PUBLISH, OperationState.PENDING):
+            with suppress(HyperhiveError):
+                run(hive, one.number)
+
+
+class _Log:
+    """The lines of a build that another process writes."""
+
+    def __init__(self, hive: Hive, asked: Operation, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._file = None
+        if asked.verb is Verb.DEPLOY and asked.argument:
+            self._file = building.log_of(hive, AgentName(asked.agent), int(asked.argument))
+        self._read = 0
+
+    def look(self) -> None:
+        """Say the lines that have come."""
+        if self._file is None:
+            return
+        with suppress(OSError), self._file.open("rb") as log:
+            log.seek(self._read)
+            whole = log.read().rpartition(b"\n")[0]
+            for line in whole.split(b"\n") if whole else ():
+                self._say(line.decode("utf-8", "replace"))
+            self._read += len(whole) + 1 if whole else 0
+
+
+def _lives(hive: Hive, one: Operation) -> bool:
+    name = AgentName(one.agent)
+    return is_held(hive.paths.harness_lock(name) if one.verb.is_for_harness else hive.paths.operation_lock(name))
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -28,6 +28,8 @@ WAITING_MOST: Final = 20
 # How long a tool waits for the operation that it asked for: for one that proposes, and for any other, in seconds.
 ANSWER_MOST: Final = 30.0
 QUICK_MOST: Final = 5.0
+# How much of an error is written down, in characters.
+ERROR_MOST: Final = 2000
 # How long a process that was ended may take to give its lock back, in seconds.
 TAKE_MOST: Final = 2.0
 
@@ -150,7 +152,7 @@ def finish(hive: Hive, number: int, *, error: str | None = None) -> None:
     """The operation is over: done, or failed with a reason. Nothing happens to one that is over already."""
     state = OperationState.DONE if error is None else OperationState.FAILED
     with hive.db.write():
-        OperationRow.update(state=state, error=error and error[:2000], ended_at=hive.now()).where(
+        OperationRow.update(state=state, error=error and error[:ERROR_MOST], ended_at=hive.now()).where(
             OperationRow.number == number, OperationRow.state == OperationState.RUNNING
         ).execute()
         # A purge takes its own row along.
@@ -162,7 +164,7 @@ def finish(hive: Hive, number: int, *, error: str | None = None) -> None:
 def refuse(hive: Hive, number: int, *, error: str) -> None:
     """An operation that waits cannot even begin."""
     with hive.db.write():
-        OperationRow.update(state=OperationState.FAILED, error=error[:2000], ended_at=hive.now()).where(
+        OperationRow.update(state=OperationState.FAILED, error=error[:ERROR_MOST], ended_at=hive.now()).where(
             OperationRow.number == number, OperationRow.state == OperationState.PENDING
         ).execute()
         asked_by = OperationRow.get(OperationRow.number == number).asked_by

@@ -133,15 +133,20 @@ def run(hive: Hive, operation: int) -> Approval:
     return made
 
 
-def by_operator(hive: Hive, name: AgentName, files: Mapping[str, bytes], *, message: str) -> Approval:
+def by_operator(hive: Hive, name: AgentName, files: Mapping[str, bytes], *, message: str, onto: str | None = None) -> Approval:
     """Put a change of the operator's own before the operator: these files in place of an agent's own.
 
-    Raises `NotFound`, `Invalid`, `Busy`, and `Conflict` when nothing changes.
+    `onto` is the commit that they were made from, where it matters. Raises `NotFound`, `Invalid`, `Busy`, and `Conflict`
+    when nothing changes, or when another commit than `onto` is applied now.
     """
     with operations.under_way(hive, name, Verb.PROPOSE, by=OPERATOR):
         publishing.settle(hive, name)
         with hive.db.read():
-            roster.living(name)
+            main = deployments.applied_commit(roster.living(name))
+        if onto not in (None, main):
+            raise Conflict(
+                f"{(main or 'nothing')[:12]} is applied now, no longer {(onto or '')[:12]}", hint=f"`hyperhive config {name}`"
+            )
         commit = _write(hive, name, files, message, by=OPERATOR)
         return _put_forward(hive, name, commit, Request(kind=ApprovalKind.CONFIG, reason=message), by=OPERATOR)
 
