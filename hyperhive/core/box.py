@@ -156,7 +156,7 @@ def _lend(hive: Hive, manager: AgentName, uid: int | None, gid: int | None, seen
     try:
         proposed.ensure(hive, manager, uid=uid, gid=gid, names=list(map(AgentName, names)), seen=seen, seconds=LEND_MOST)
     except HyperhiveError as error:
-        return [f"a repository for its /config cannot be made: {error.whole}"]
+        return [error.whole]
     return []
 
 

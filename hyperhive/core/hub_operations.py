@@ -7,13 +7,16 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import approvals, deployments, operations, process, publishing
+from hyperhive.core import approvals, deployments, doorbell, notices, operations, process, publishing
 from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
+from hyperhive.core.model import OPERATOR, Operation
 
-# So many at a time: each is a Python of its own, and what it builds may use much more.
+# So many at a time, and so many of one agent's: each is a Python of its own, and what it builds may use much more.
+# Those that wait for a turn to end are not counted: they do nothing, and there are no more of them than turns.
 MOST: Final = 4
+AGENT_MOST: Final = 2
 # How often one is started that ends without having begun, and the waits before that, in seconds.
 TRIES: Final = 3
 PAUSE: Final = 2.0
@@ -28,6 +31,7 @@ class HubOperations:
         self._hive = hive
         self._log = log
         self._processes: dict[int, process.Process] = {}
+        self._started: dict[int, Operation] = {}
         self._tries: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
         self._settled: dict[str, float] = {}
@@ -41,20 +45,20 @@ class HubOperations:
         """Start what waits and can be done now. Gives back when to look again at the latest (monotonic), or None."""
         now = time.monotonic()
         self._tidy(now)
-        waiting = [one.number for one in operations.ready(self._hive) if one.number not in self._processes]
+        waiting = [one for one in operations.ready(self._hive) if one.number not in self._processes]
         # No open database crosses a fork.
         self._hive.close()
-        paused = [pause for number in waiting if (pause := self._not_before.get(number, 0.0)) > now]
-        for number in waiting:
-            if self._not_before.get(number, 0.0) <= now and len(self._processes) < MOST:
-                self._start(number, now)
+        paused = [pause for one in waiting if (pause := self._not_before.get(one.number, 0.0)) > now]
+        for one in waiting:
+            if self._not_before.get(one.number, 0.0) <= now and self._has_room(one):
+                self._start(one, now)
         return min(paused, default=None)
 
     def reap(self) -> bool:
         """Notice those that have ended. Says whether there was one."""
         ended = {number: child for number, child in self._processes.items() if child.poll() is not None}
         for number, child in ended.items():
-            del self._processes[number]
+            del self._processes[number], self._started[number]
             if child.returncode < 0:
                 self._log(f"operation {number} was ended by signal {-child.returncode}")
         return bool(ended)
@@ -71,8 +75,17 @@ class HubOperations:
             self._log(f"operation {number} did not end, and is killed")
             process.end_group(child)
         self._processes.clear()
+        self._started.clear()
 
-    def _start(self, number: int, now: float) -> None:
+    def _has_room(self, one: Operation) -> bool:
+        if one.verb.waits_for_turn:
+            return True
+        working = [other for other in self._started.values() if not other.verb.waits_for_turn]
+        of_same = sum(other.asked_by == one.asked_by for other in working)
+        return len(working) < MOST and (one.asked_by == OPERATOR or of_same < AGENT_MOST)
+
+    def _start(self, one: Operation, now: float) -> None:
+        number = one.number
         tries = self._tries[number] = self._tries.get(number, 0) + 1
         if tries > TRIES:
             operations.refuse(self._hive, number, error="the process that was to do it did not come so far")
@@ -83,6 +96,7 @@ class HubOperations:
             self._processes[number] = process.start(
                 [sys.executable, "-m", "hyperhive", "operate", str(number)], env=process.parented(os.environ), stdout=2, stderr=2
             )
+            self._started[number] = one
         except HyperhiveError as error:
             self._log(f"operation {number} cannot be started: {error}")
 
@@ -92,9 +106,13 @@ class HubOperations:
         unsettled = [name for name in publishing.unsettled(self._hive) if now - self._settled.get(name, -SETTLE) >= SETTLE]
         if not unsettled and not operations.is_overdue(self._hive):
             return
+        told = []
         with self._hive.db.write():
             for one in operations.expire(self._hive):
                 self._log(f"operation {one.number}, {one.verb} of {one.agent}, waited for too long")
+                told += notices.tell_not_done(self._hive, one, "nobody came to do it in ten minutes")
             for name in unsettled:
                 self._settled[name] = now
                 deployments.unsettle(self._hive, name)
+        for name in told:
+            doorbell.ring(self._hive.paths, name)

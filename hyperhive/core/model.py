@@ -137,6 +137,11 @@ class Verb(StrEnum):
         return self in (Verb.CANCEL, Verb.COMPACT, Verb.LEAVE)
 
     @property
+    def waits_for_turn(self) -> bool:
+        """It lets the turn that its agent is in end first, however long that takes."""
+        return self in (Verb.STOP, Verb.RESTART)
+
+    @property
     def under_way(self) -> str:
         """What the agent is said to be doing meanwhile."""
         return {

@@ -5,7 +5,7 @@ from typing import Final
 
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import insert
-from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Operation, Verb, Wanted
 from hyperhive.core.tables import AgentRow, MessageRow
 
 SENDER: Final = "hive"
@@ -47,6 +47,15 @@ def living(names: Iterable[str]) -> list[str]:
 def managers() -> list[str]:
     """The managers that are there. In a read or write."""
     return [row.name for row in AgentRow.select().where(AgentRow.flavor == Flavor.MANAGER, AgentRow.wanted != Wanted.DESTROYED)]
+
+
+def tell_not_done(hive: Hive, asked: Operation, why: str) -> list[AgentName]:
+    """Tell an agent that what it asked for did not happen. Within a write. Gives back whom to ring for after the commit."""
+    if asked.verb in (Verb.DEPLOY, Verb.PUBLISH):
+        # A deployment tells of itself.
+        return []
+    what = f"what you asked for, to {asked.verb} {asked.agent} (operation {asked.number})"
+    return notify(hive, living([asked.asked_by]), f"operation_failed: {what}, did not happen: {why}")
 
 
 def tell_dead(hive: Hive, row: MessageRow, *, reason: str, attempts: int) -> list[AgentName]:

@@ -199,16 +199,9 @@ def _turn_limit(hive: Hive, name: AgentName) -> float:
 
 def _tell(hive: Hive, asked: Operation, error: HyperhiveError) -> None:
     """Tell an agent that what it asked for did not happen, where it does not wait for the answer."""
-    if asked.verb in (Verb.DEPLOY, Verb.PUBLISH):
-        return
     if (hive.now() - asked.asked_at).total_seconds() <= _WAITED.get(asked.verb, -1.0):
         return
-    what = f"what you asked for, to {asked.verb} {asked.agent} (operation {asked.number})"
     with hive.db.write():
-        told = notices.notify(
-            hive,
-            notices.living([asked.asked_by]),
-            f"operation_failed: {what}, failed: {error.whole}",
-        )
+        told = notices.tell_not_done(hive, asked, error.whole)
     for who in told:
         doorbell.ring(hive.paths, who)

@@ -101,12 +101,11 @@ def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | Non
         OperationRow.agent == name,
         OperationRow.verb == verb,
         OperationRow.state == OperationState.PENDING,
-        # A harness is told its newest wish; what `operate` does is another thing with another argument.
+        # A harness is told its newest wish; what `operate` does is another thing with another argument, or for another.
         True
         if verb.is_for_harness
-        else OperationRow.argument.is_null()
-        if argument is None
-        else OperationRow.argument == argument,
+        else (OperationRow.asked_by == by)
+        & (OperationRow.argument.is_null() if argument is None else OperationRow.argument == argument),
     )
     if same is None and not verb.is_for_harness:
         waiting = OperationRow.select().where(OperationRow.asked_by == by, OperationRow.state == OperationState.PENDING).count()

@@ -10,21 +10,22 @@ from hyperhive.core import beneath, folders, git
 from hyperhive.core.errors import CommandFailed, Expired, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import AgentName
+from hyperhive.core.model import AgentName, clean
 from hyperhive.core.runtimes import check
 from hyperhive.core.runtimes.bubblewrap import APPLIED, CONFIG, Bubblewrap
 
 SECONDS: Final = 120
 _MEMORY: Final = 1024**3
+_ERROR_MOST: Final = 300
 # How often a wait looks, in seconds.
 _LOOK: Final = 0.02
 # Each gets its name when it is whole. `mv -n -T` puts nothing into, and nothing over, what has come meanwhile.
 _CLONE: Final = """
 set -eu
-me=$1 applied=$2; shift 2
+me=$1 applied=$2 code=0; shift 2
 git config --global safe.directory '*'
-git config --global advice.detachedHead false
-for name; do
+put() {
+    set -e
     new=/config/.$name.new
     rm -rf -- "$new"
     git clone --quiet --no-local --template= --origin applied -- "$applied/$name.git" "$new"
@@ -40,7 +41,14 @@ for name; do
     git -C "$new" config user.email "$me@hyperhive.invalid"
     mv -n -T -- "$new" "/config/$name"
     if [ -e "$new" ]; then rm -rf -- "$new"; else echo "$name"; fi
+}
+for name; do
+    # One that cannot be had keeps none of the others back. Not `|| code=$?`, which would go on after a step that failed.
+    set +e
+    (put)
+    [ $? -eq 0 ] || code=1
 done
+exit $code
 """
 
 
@@ -57,8 +65,8 @@ def ensure(
     """Give a manager its folder, with a clone of each agent's applied repository that it has no entry for.
 
     `seen` is where the manager sees the applied repositories. A repository in which nothing is applied yet is cloned with
-    what was proposed last. Gives back the names that were added. Raises `Conflict`, `CommandFailed`, `Unavailable`, and
-    `Expired` after `seconds`: then some may be there.
+    what was proposed last. Gives back the names that were added. Raises `Conflict`, `Unavailable` when one cannot be made,
+    `Expired` after `seconds`; the others may be there.
     """
     folders.give_proposed(hive, manager, uid=uid, gid=gid)
     if not _missing(hive, manager, names):
@@ -130,7 +138,10 @@ def _run(
     )
     try:
         said = git.run_words(words, most=64 * 1024, timeout=seconds)
-    except CommandFailed:
+    except CommandFailed as error:
         check(Bubblewrap(), run=hive.run)
-        raise
+        said_last = clean(error.output.strip().rpartition("\n")[2])[:_ERROR_MOST]
+        raise Unavailable(
+            f"a repository cannot be put into {CONFIG} of {manager}: {said_last}", hint="hyperhive doctor"
+        ) from None
     return said.stdout.decode("utf-8", "replace").splitlines()

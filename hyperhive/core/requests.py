@@ -2,10 +2,9 @@
 
 import msgspec
 
-from hyperhive.core import approvals, deployments, doorbell, operations, roster
+from hyperhive.core import approvals, custody, deployments, doorbell, operations, roster, turns
 from hyperhive.core.approvals import Approval
 from hyperhive.core.deployments import Deployment
-from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, Operation, Verb
 
@@ -35,17 +34,24 @@ def restart(hive: Hive, name: AgentName, *, by: str) -> int:
     return _ask(hive, name, Verb.RESTART, by=by)
 
 
-def update(hive: Hive, name: AgentName, *, by: str) -> int:
-    """Ask for an agent whose base is out of date to be built anew.
+def update(hive: Hive, name: AgentName, *, by: str) -> int | None:
+    """Ask for an agent to be built anew where its base is out of date; None where there is nothing to do.
 
-    Gives back and raises as `start`, and `Conflict` when there is nothing to do.
+    Gives back and raises as `start` otherwise.
     """
     with hive.db.read():
         _check(by)
         roster.living(name)
     if roster.get(hive, name).up_to_date:
-        raise Conflict(f"{name} is up to date: there is nothing to do")
+        return None
     return _ask(hive, name, Verb.UPDATE, by=by)
+
+
+def waits_for_turn(hive: Hive, number: int) -> bool:
+    """What was asked for by this operation happens only when a turn that runs has ended."""
+    asked = operations.get(hive, number)
+    name = AgentName(asked.agent)
+    return asked.verb.waits_for_turn and turns.current(hive, name) is not None and not custody.has_left(hive, name)
 
 
 def asked(hive: Hive, by: AgentName, *, limit: int) -> list[Asked]:

@@ -6,10 +6,10 @@ from typing import Annotated, Final
 import anyio
 from pydantic import Field
 
-from hyperhive.core import journal, operations, proposals, requests, roster, turns
+from hyperhive.core import journal, operations, proposals, requests, roster
 from hyperhive.core.errors import Conflict
 from hyperhive.core.letters import QUOTE
-from hyperhive.core.model import AgentName, ApprovalKind, ApprovalState, Flavor, Operation, OperationState, clean, parse_name
+from hyperhive.core.model import ApprovalKind, ApprovalState, Flavor, Operation, OperationState, Verb, clean, parse_name
 from hyperhive.core.requests import Asked
 from hyperhive.mcp.seat import Seat
 from hyperhive.mcp.tool import Call, seat_of, tool
@@ -88,7 +88,8 @@ async def restart(call: Call, name: Name) -> str:
 async def update(call: Call, name: Name) -> str:
     """Build an agent anew where what it stands on is out of date."""
     seat = seat_of(call)
-    return await _done(seat, requests.update(seat.hive, parse_name(name), by=seat.name))
+    number = requests.update(seat.hive, parse_name(name), by=seat.name)
+    return f"{name} is up to date: there is nothing to do" if number is None else await _done(seat, number)
 
 
 @tool(changes=False)
@@ -115,6 +116,9 @@ async def logs(call: Call, name: Name, lines: Annotated[int, Field(description=f
 TOOLS: Final = (request_spawn, request_apply_commit, start, stop, restart, update, approvals, logs)
 
 
+_DONE: Final = {Verb.START: "started", Verb.STOP: "stopped", Verb.RESTART: "restarted", Verb.UPDATE: "updated"}
+
+
 async def _proposed(seat: Seat, number: int) -> str:
     """What became of an operation that proposes."""
     ended = await _ended(seat, number, operations.ANSWER_MOST)
@@ -126,13 +130,12 @@ async def _proposed(seat: Seat, number: int) -> str:
 async def _done(seat: Seat, number: int) -> str:
     """What became of an operation on an agent, where that does not wait for a turn's end."""
     asked = operations.get(seat.hive, number)
-    name, doing = AgentName(asked.agent), f"{asked.verb.value} of {asked.agent}"
-    if asked.verb in operations.NEEDS_NO_HARNESS and turns.current(seat.hive, name) is not None:
-        return f"{doing} happens when {'your' if name == seat.name else 'its'} turn ends"
-    ended = await _ended(seat, number, operations.QUICK_MOST)
-    if ended is None:
-        return f"{doing} is under way as operation {number}; you hear only if it fails"
-    return f"{doing} is done"
+    done = f"{asked.agent} is {_DONE[asked.verb]}"
+    if requests.waits_for_turn(seat.hive, number):
+        return f"{done} when {'your' if asked.agent == seat.name else 'its'} turn ends"
+    if await _ended(seat, number, operations.QUICK_MOST) is None:
+        return f"operation {number} is on its way: it takes longer, and you hear of it only if it fails"
+    return done
 
 
 async def _ended(seat: Seat, number: int, seconds: float) -> Operation | None:

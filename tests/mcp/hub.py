@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hyperhive.core import operations
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName
 from hyperhive.core.paths import Paths, find_paths
@@ -75,6 +76,7 @@ class Hub:
             case "patience":
                 # Tests do not wait for twenty seconds to see what happens after them.
                 vars(worker).update(OTHERS_MOST=value, PROGRESS=value)
+                vars(operations).update(ANSWER_MOST=value, QUICK_MOST=value)
                 return {}
             case _:
                 raise ValueError(command)
