@@ -27,7 +27,8 @@ _NARROWEST: Final = 20
 _BLANK_MOST: Final = 2
 # Where a line may end: at spaces, and beside each sign of the scripts that are written without them.
 _WIDE: Final = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60"
-_WORDS: Final = re.compile(f" +|[{_WIDE}]|[^ {_WIDE}]+")
+# Compiled when first used: it takes milliseconds, and most lines fit.
+_WORDS: Final = f" +|[{_WIDE}]|[^ {_WIDE}]+"
 
 
 def is_terminal() -> bool:
@@ -162,7 +163,7 @@ def wrapped(text: str, indent: int) -> Iterator[str]:
         return
     room = max(columns - indent, _NARROWEST - cells(GUTTER))
     taken = ""
-    for word in _WORDS.findall(text):
+    for word in re.findall(_WORDS, text):
         used, need = cells(taken), cells(word)
         if used + need <= room:
             taken += word

@@ -47,11 +47,12 @@ BUILD_MOST: Final = 50
 OTHERS_MOST: Final = 200
 # The CLI's own, of which some are not allowed by default: only to find a name that is spelled wrongly.
 _KNOWN_TOOLS: Final = (*DEFAULT_TOOLS, "Agent", "BashOutput", "KillShell", "Monitor", "Skill", "Task", "ToolSearch")
-_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/@_\[\]-]{0,99}")
-_SERVER: Final = re.compile(r"(?!.*__)[A-Za-z0-9_-]{0,63}[A-Za-z0-9-]")
-_SERVER_TOOL: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# Compiled when first used: most commands check no configuration.
+_MODEL: Final = r"[A-Za-z0-9][A-Za-z0-9.:/@_\[\]-]{0,99}"
+_SERVER: Final = r"(?!.*__)[A-Za-z0-9_-]{0,63}[A-Za-z0-9-]"
+_SERVER_TOOL: Final = r"[A-Za-z0-9_-]{1,128}"
 # Measured with claude 2.1.330: it cuts rules at commas and blanks, though not between parentheses, of which it knows one pair.
-_RULE: Final = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.:*-]*(?:\([^()\x00-\x1f\x7f-\x9f\u2028\u2029]+\))?")
+_RULE: Final = r"[A-Za-z0-9_*][A-Za-z0-9_.:*-]*(?:\([^()\x00-\x1f\x7f-\x9f\u2028\u2029]+\))?"
 
 
 class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,7 +136,7 @@ def check(config: AgentConfig) -> None:
         others = {name: server for name, server in config.mcp_servers.items() if name != OWN_SERVER}
         _check_length(f"mcp__{name}__{tool}" for name, server in others.items() for tool in server.allowed_tools)
     for name, server in others.items():
-        with _at(f"mcp_servers.{name}" if _SERVER.fullmatch(name) else "mcp_servers"):
+        with _at(f"mcp_servers.{name}" if re.fullmatch(_SERVER, name) else "mcp_servers"):
             _check_server(name, server)
 
 
@@ -171,7 +172,7 @@ def check_rest(config: AgentConfig) -> None:
 
 def check_rule(rule: str) -> None:
     """Refuse what the agent CLI would not read as one rule about a tool. Raises `Invalid`."""
-    if len(rule) > RULE_MOST or not _RULE.fullmatch(rule):
+    if len(rule) > RULE_MOST or not re.fullmatch(_RULE, rule):
         hint = 'each rule is a word of its own: ["Read", "Bash(npm test:*)"]'
         raise Invalid(f"{_shown(rule)} is no rule about a tool", hint=hint)
     name = rule.partition("(")[0]
@@ -204,7 +205,7 @@ def check_env(env: dict[str, str]) -> None:
 
 def check_model(model: str | None) -> None:
     """Refuse what cannot be a model's name. Raises `Invalid`."""
-    if model is not None and not _MODEL.fullmatch(model):
+    if model is not None and not re.fullmatch(_MODEL, model):
         raise Invalid(
             f"{_shown(model)} cannot be a model's name", hint="opus, sonnet, haiku, or a full name such as claude-sonnet-5-5"
         )
@@ -247,6 +248,14 @@ def decode(data: bytes) -> tuple[AgentConfig, list[str]]:
     return config, []
 
 
+def model_in(data: bytes) -> str | None:
+    """The model that `agent.json` names, without the checks that a harness makes: for lists of many agents."""
+    try:
+        return msgspec.json.decode(data, type=AgentConfig).model
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def _without_servers(data: bytes) -> AgentConfig | None:
     """What else stands in an `agent.json`, or None when that is damaged too."""
     try:
@@ -261,7 +270,7 @@ def _without_servers(data: bytes) -> AgentConfig | None:
 
 
 def _check_server(name: str, server: McpServer) -> None:
-    if not _SERVER.fullmatch(name):
+    if not re.fullmatch(_SERVER, name):
         hint = "up to 64 letters, digits, _ and -, without two _ in a row or one at the end"
         raise Invalid(f"{_shown(name)} cannot be a server's name", hint=hint)
     if not server.command.strip():
@@ -271,7 +280,7 @@ def _check_server(name: str, server: McpServer) -> None:
         _check_text(word, WORD_MOST)
     _check_variables(server.env)
     for tool in server.allowed_tools:
-        if tool != "*" and not _SERVER_TOOL.fullmatch(tool):
+        if tool != "*" and not re.fullmatch(_SERVER_TOOL, tool):
             hint = f'"*", or names without mcp__{name}__ such as "send_message"'
             raise Invalid(f"{_shown(tool)} cannot be a tool's name", hint=hint)
 

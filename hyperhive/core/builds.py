@@ -32,11 +32,12 @@ def config_of(hive: Hive, name: AgentName, number: int | None) -> tuple[AgentCon
     """
     if number is None:
         return AgentConfig(), []
-    try:
-        data = (hive.paths.build(name, number) / "agent.json").read_bytes()
-    except OSError:
-        data = b""
-    return agent_config.decode(data)
+    return agent_config.decode(_read(hive, name, number))
+
+
+def model_of(hive: Hive, name: AgentName, number: int | None) -> str | None:
+    """The model that a deployment's configuration names."""
+    return None if number is None else agent_config.model_in(_read(hive, name, number))
 
 
 def made_in(hive: Hive, name: AgentName, number: int | None) -> Path | None:
@@ -84,3 +85,10 @@ def write_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _read(hive: Hive, name: AgentName, number: int) -> bytes:
+    try:
+        return (hive.paths.build(name, number) / "agent.json").read_bytes()
+    except OSError:
+        return b""

@@ -1,7 +1,6 @@
 """The operator's settings, as `hive.toml` states them."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args
 
@@ -84,6 +83,8 @@ def parse_toml(text: str, shape: type[S], *, source: str) -> S:
 
 def plain_toml(text: str, *, source: str) -> dict[str, Any]:
     """Read TOML into plain data. Raises `Invalid`, which names `source`."""
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except ValueError as error:  # also for a number of too many digits

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import bases, eligibility, folders, messages, operations, turns
-from hyperhive.core.builds import config_of
+from hyperhive.core.builds import model_of
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
@@ -87,7 +87,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             blocked_reason=row.blocked_reason if blocked is not Blocked.NONE else None,
             under_way=under_way.get(row.name),
             turn=turn,
-            model=row.model or config_of(hive, name, row.deployed)[0].model,
+            model=row.model or model_of(hive, name, row.deployed),
             mail=mail.get(row.name, Mail(0, 0, 0)),
             logged_in=row.blocked is not Blocked.LOGIN
             and (shared_login or hive.paths.agent_token(name).exists() or folders.is_login_there(hive, name)),
