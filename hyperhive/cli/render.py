@@ -12,7 +12,7 @@ from hyperhive.cli.screen import Piece
 _GAP: Final = "  "
 _NARROWEST: Final = 6
 # msgspec escapes C0 alone; these too move a cursor or turn the reading direction.
-_CONTROLS: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS: Final = "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 
 
 class Column(NamedTuple):
@@ -69,7 +69,7 @@ def json_line(value: Any) -> None:
 
 def _escaped(data: bytes) -> str:
     # Outside of strings JSON has none of these characters.
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", data.decode())
+    return re.sub(_CONTROLS, lambda found: f"\\u{ord(found[0]):04x}", data.decode())
 
 
 def _fitted(columns: Sequence[Column], widths: list[int], room: int | None) -> list[int]:

@@ -5,7 +5,7 @@ import os
 import pwd
 import stat
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import beneath
 from hyperhive.core.agent_config import AgentConfig, Mount
@@ -13,7 +13,9 @@ from hyperhive.core.beneath import Size, measure
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Flavor
-from hyperhive.core.runtimes import Place
+
+if TYPE_CHECKING:
+    from hyperhive.core.runtimes import Place
 
 # The agent's own; everything else of it is the host's.
 OWN: Final = ("state", "workspace", "claude", "tmp")
@@ -80,11 +82,13 @@ def place(
     config: AgentConfig,
     flavor: Flavor = Flavor.WORKER,
     build: Path | None = None,
-) -> Place:
+) -> "Place":
     """Where the agent lives, with what its configuration mounts and its deployment built. `prepare` has made it.
 
     Raises `Invalid`, `Denied`, `Unavailable` for a mount that cannot be given.
     """
+    from hyperhive.core.runtimes import Place
+
     group = uid if gid is None else gid
     paths = hive.paths
     for mount in config.mounts:
@@ -126,8 +130,8 @@ def size_of(hive: Hive, name: AgentName, *, seconds: float = 2.0) -> Size:
 def is_login_there(hive: Hive, name: AgentName) -> bool:
     """The agent CLI has written a login into its folder."""
     try:
-        with beneath.opened(hive.paths.agent_claude(name), os.O_PATH | beneath.FOLDER) as fd:
-            known = os.stat(".credentials.json", dir_fd=fd, follow_symlinks=False)
+        # The folder's name is the host's to give, and a link in it is looked at, not followed.
+        known = os.lstat(f"{hive.paths.agent_claude(name)}/.credentials.json")
     except OSError:
         return False
     return stat.S_ISREG(known.st_mode)

@@ -1,5 +1,6 @@
 """Who is there: every agent as the operator sees it."""
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import bases, eligibility, folders, messages, operations, turns
@@ -90,7 +91,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             model=row.model or model_of(hive, name, row.deployed),
             mail=mail.get(row.name, Mail(0, 0, 0)),
             logged_in=row.blocked is not Blocked.LOGIN
-            and (shared_login or hive.paths.agent_token(name).exists() or folders.is_login_there(hive, name)),
+            and (shared_login or os.path.exists(hive.paths.agent_token(name)) or folders.is_login_there(hive, name)),
             up_to_date=row.base is None or standing.get(row.runtime) is None or row.base == standing[row.runtime],
             keeps_events=row.keeps_events,
             last_turn=_last_turn(last.get(row.name)),

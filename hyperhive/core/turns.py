@@ -271,7 +271,7 @@ def listed(hive: Hive, name: str | None = None, *, limit: int = 50) -> list[Turn
 
 
 def latest(name: str | None = None) -> dict[str, TurnRow]:
-    """Each agent's last turn that ended, or that of one. Within a read."""
+    """Each agent's last turn that ended, or that of one: its outcome, times and cost. Within a read."""
     # One look into the index an agent, however many turns there were.
     of_agent = TurnRow.alias()
     newest = (
@@ -281,7 +281,8 @@ def latest(name: str | None = None) -> dict[str, TurnRow]:
         .limit(1)
     )
     numbers = AgentRow.select(newest)
-    found = TurnRow.select().where(TurnRow.number.in_(numbers if name is None else numbers.where(AgentRow.name == name)))
+    shown = (TurnRow.agent, TurnRow.outcome, TurnRow.started_at, TurnRow.ended_at, TurnRow.cost_usd)
+    found = TurnRow.select(*shown).where(TurnRow.number.in_(numbers if name is None else numbers.where(AgentRow.name == name)))
     return {row.agent: row for row in found}
 
 
