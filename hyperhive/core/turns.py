@@ -281,7 +281,7 @@ def latest(name: str | None = None) -> dict[str, TurnRow]:
         .limit(1)
     )
     numbers = AgentRow.select(newest)
-    shown = (TurnRow.agent, TurnRow.outcome, TurnRow.started_at, TurnRow.ended_at, TurnRow.cost_usd)
+    shown = (TurnRow.number, TurnRow.agent, TurnRow.outcome, TurnRow.started_at, TurnRow.ended_at, TurnRow.cost_usd)
     found = TurnRow.select(*shown).where(TurnRow.number.in_(numbers if name is None else numbers.where(AgentRow.name == name)))
     return {row.agent: row for row in found}
 
