@@ -49,6 +49,19 @@ def harness(hive: Hive, name: AgentName) -> None:
 
 
 @click.command()
+@click.argument("number", type=click.IntRange(min=1, max=2**62))
+@pass_hive
+def operate(hive: Hive, number: int) -> None:
+    """Carry out one operation.
+
+    The hub starts it for what agents and pages ask for.
+    """
+    from hyperhive.core import operate as core
+
+    core.run_apart(hive, number)
+
+
+@click.command()
 @click.argument("name", type=NAME)
 @pass_hive
 def mcp(hive: Hive, name: AgentName) -> None:
