@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from hyperhive.cli import notes, render, screen
+from hyperhive.cli import carrying, notes, render, screen
 from hyperhive.cli.params import NAME, NEW_NAME, as_json, pass_hive, variables
-from hyperhive.core import agent_config, agents, roster, wishes
+from hyperhive.core import agent_config, agents, operate, roster, wishes
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
@@ -60,16 +60,18 @@ def spawn(
         env=variables(env),
         mounts=tuple(map(agent_config.parse_mount, mounts)),
     )
-    made = agents.spawn(
-        hive,
-        name,
-        flavor=Flavor.MANAGER if manager else Flavor.WORKER,
-        config=config if asked else None,
-        runtime=runtime,
-        user=user,
-        start=not no_start,
-        by=OPERATOR,
-    )
+    with operate.interruptible():
+        made = agents.spawn(
+            hive,
+            name,
+            flavor=Flavor.MANAGER if manager else Flavor.WORKER,
+            config=config if asked else None,
+            runtime=runtime,
+            user=user,
+            start=not no_start,
+            by=OPERATOR,
+            say=screen.talk if as_json else carrying.line,
+        )
     if as_json:
         render.json(made.agent)
     else:

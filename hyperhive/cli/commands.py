@@ -14,7 +14,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     "Agents": {
         "spawn": Entry("agents:spawn", "Make an agent, in a container of its own."),
         "ps": Entry("overview:ps", "Show who does what."),
-        "show": Entry("overview:show", "Show all about one agent."),
+        "show": Entry("showing:show", "Show all about an agent, or about what has a number."),
         "start": Entry("lifecycle:start", "Let agents work, also those that were held back."),
         "stop": Entry("lifecycle:stop", "Stop agents; a turn that runs may end first."),
         "restart": Entry("lifecycle:restart", "Start agents' programs anew, after their turn."),
@@ -40,7 +40,13 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "cancel-question": Entry("questions:cancel", "End an agent's question without an answer."),
     },
     "Configuration": {
+        "config": Entry("configuration:config", "Show or edit an agent's configuration."),
         "history": Entry("deployments:history", "Show what an agent was given, and how that went."),
+        "diff": Entry("configuration:diff", "Show what lies between two configurations of an agent."),
+        "rollback": Entry("deployments:rollback", "Go back to an earlier configuration of an agent."),
+        "deploy": Entry("deployments:deploy", "Try a deployment that failed once more."),
+        "update": Entry("deployments:update", "Renew agents that are out of date."),
+        "log": Entry("deployments:log", "Show what was deployed, in the whole hive."),
     },
     "Turns": {
         "events": Entry("events:events", "Show what an agent's turns said and did."),
@@ -52,6 +58,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     },
     "The hive": {
         "up": Entry("processes:up", "Run the hive in this terminal."),
+        "operations": Entry("operations:operations", "Show what is being done to agents, and what waits."),
         "doctor": Entry("doctor:doctor", "Say what is wrong with this machine."),
         "demo": Entry("demo:demo", "Watch two agents do a small job together."),
     },

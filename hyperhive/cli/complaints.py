@@ -75,7 +75,7 @@ def _label(param: click.Parameter) -> str:
     """How a person knows a parameter: the option that is typed, or the word of an argument in the help."""
     if isinstance(param, click.Option):
         return param.opts[0]
-    return (param.metavar or (param.name or "").upper()).rstrip("….")
+    return (param.metavar or (param.name or "").upper()).strip("[…].")
 
 
 def _kind(kind: click.ParamType[Any]) -> str | None:

@@ -86,6 +86,39 @@ class Choice(click.ParamType[str]):
         return [_item(value, choice) for value, choice in found if value.startswith(incomplete)]
 
 
+class OfAgent(click.IntRange):
+    """The number of a deployment of the agent that the command was given; `proposals` of it have numbers, too."""
+
+    name = "number"
+
+    def __init__(self, *, proposals: bool) -> None:
+        super().__init__(min=1, max=_NUMBER_MOST)
+        self._proposals = proposals
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        words = [str(word) for word in (ctx.params.get("name"), *ctx.args) if word is not None]
+        found = _completing(lambda hive: _points(hive, words[0], proposals=self._proposals)) if words else []
+        return [_item(str(number), word) for number, word in found if str(number).startswith(incomplete)]
+
+
+class Target(click.ParamType[AgentName | int]):
+    """An agent, or the number of something."""
+
+    name = "target"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> AgentName | int:
+        text = str(value)
+        if text.isascii() and text.isdigit() and len(text) < 20:
+            return int(text)
+        return NAME.convert(value, param, ctx)
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [*NAME.shell_complete(ctx, param, incomplete), *WAITING.shell_complete(ctx, param, incomplete)]
+
+
 class Since(click.ParamType[datetime]):
     """A day, or how far back: 2026-01-31, 12h, 7d."""
 
@@ -133,10 +166,31 @@ def _questions(hive: Hive) -> list[tuple[int, str]]:
 
 
 def _approvals(hive: Hive) -> list[tuple[int, str]]:
+    return [(number, word) for number, word in _waiting(hive) if not word.startswith("question ")]
+
+
+def _waiting(hive: Hive) -> list[tuple[int, str]]:
     from hyperhive.core import pending
 
-    found = [one for one in pending.listed(hive) if one.kind is not pending.PendingKind.QUESTION]
-    return [(one.number, f"{one.kind} {one.agent}: {one.about}") for one in found]
+    return [(one.number, f"{one.kind} {one.agent}: {one.about}") for one in pending.listed(hive)]
+
+
+def _points(hive: Hive, name: str, *, proposals: bool) -> list[tuple[int, str]]:
+    from hyperhive.core import deployments, pending
+
+    agent = parse_name(name)
+    found = {one.number: f"{one.occasion}, {one.outcome or 'under way'}" for one in deployments.history(hive, agent)}
+    if proposals:
+        found |= {one.number: one.about for one in pending.listed(hive, agent=agent) if one.kind in ("spawn", "config")}
+    else:
+        found = {number: word for number, word in found.items() if word.endswith("deployed")}
+    return sorted(found.items())
+
+
+def _failed(hive: Hive) -> list[tuple[int, str]]:
+    from hyperhive.core import deployments
+
+    return [(one.number, f"{one.agent}: {one.error}") for one in deployments.failed(hive)]
 
 
 def _choices(hive: Hive, number: int) -> tuple[str, ...]:
@@ -166,6 +220,11 @@ NAME: Final = Name()
 NEW_NAME: Final = NewName()
 QUESTION: Final = Number(_questions)
 APPROVAL: Final = Number(_approvals)
+WAITING: Final = Number(_waiting)
+FAILED: Final = Number(_failed)
+DEPLOYED: Final = OfAgent(proposals=False)
+POINT: Final = OfAgent(proposals=True)
+TARGET: Final = Target()
 CHOICE: Final = Choice()
 SINCE: Final = Since()
 SECONDS: Final = Seconds()

@@ -28,7 +28,7 @@ def questions(hive: Hive, everything: bool, as_json: bool) -> None:
         render.json(found)
     elif found:
         for one in found:
-            _show(hive, one)
+            describe(hive, one)
     else:
         screen.talk("there was no question yet" if everything else "no question waits for you")
 
@@ -71,7 +71,7 @@ def _tell_what_holds_back(hive: Hive, question: Question, what: str) -> None:
     notes.waits(hive, roster.get(hive, question.asker), what=what)
 
 
-def _show(hive: Hive, one: Question) -> None:
+def describe(hive: Hive, one: Question) -> None:
     """A line about a question, then the asker's words behind the gutter, each part under a line of ours."""
     now = hive.now()
     screen.line(

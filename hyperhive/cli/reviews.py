@@ -21,7 +21,7 @@ def show(hive: Hive, review: Review) -> None:
     """Write a proposal: whose it is, what it lets the agent do, the difference."""
     asked = review.approval
     _head(hive, asked)
-    if asked.reason:
+    if asked.reason and asked.reason.strip() != review.commit.message.strip():
         heading("because")
         screen.quote(asked.reason)
     heading(f"commit {review.commit.id}")

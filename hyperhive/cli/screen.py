@@ -119,9 +119,22 @@ def talk(text: str) -> None:
 
 def raw(text: str) -> None:
     """Write an answer as it is. Raises `Unavailable` when it cannot be written."""
-    try:
+    with _written():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def data(content: bytes) -> None:
+    """Write what is in a file, byte for byte, into a pipe. Raises `Unavailable` when it cannot be written."""
+    with _written():
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -47,3 +47,12 @@ def money(dollars: float) -> str:
 def count(number: int, what: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def size(count: float) -> str:
+    """Bytes in their largest unit: `512 B`, `12.3 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

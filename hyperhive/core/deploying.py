@@ -109,18 +109,52 @@ def again(hive: Hive, number: int, *, by: str) -> tuple[int, int]:
     return again, operation
 
 
-def roll_back(hive: Hive, name: AgentName, *, to: int | None = None, by: str) -> tuple[int, int]:
+def ask_update(hive: Hive, name: AgentName, *, by: str) -> int | None:
+    """Ask for the same, to be done by the hive. Gives back the operation, None when there is nothing to do.
+
+    Raises `NotFound`, `Conflict`.
+    """
+    with hive.db.read():
+        roster.living(name)
+    if roster.get(hive, name).up_to_date:
+        return None
+    with hive.db.write():
+        roster.living(name)
+        number = operations.ask(hive, name, Verb.UPDATE, by=by)
+    doorbell.ring_hive(hive.paths)
+    return number
+
+
+def earlier(hive: Hive, name: AgentName, number: int | None = None) -> Deployment:
+    """What an agent would go back to: that deployment, else the one before the one that is applied now.
+
+    Raises `NotFound`, and `Conflict` when there is nothing to go back to, or the agent runs on the same files.
+    """
+    with hive.db.read():
+        agent = roster.living(name)
+        now = deployments.applied_commit(agent)
+    if now is None:
+        raise Conflict(f"{name} has no earlier deployment", hint=f"`hyperhive history {name}`")
+    return _target(hive, name, number, now, agent.deployed)
+
+
+def roll_back(hive: Hive, name: AgentName, *, to: int | None = None, over: str | None = None, by: str) -> tuple[int, int]:
     """Queue a new commit with the files of an earlier deployment: `to`, else the one before the one that is applied now.
 
-    Gives back the new deployment and its operation. Raises `NotFound`, and `Conflict` when there is nothing to go back to.
+    Gives back the new deployment and its operation. `over` is the commit that was applied when it was decided, where that
+    matters. Raises `NotFound`, and `Conflict` when there is nothing to go back to, or another commit is applied.
     """
     with operations.under_way(hive, name, Verb.PROPOSE, by=by):
         publishing.settle(hive, name)
         with hive.db.read():
             agent = roster.living(name)
             now = deployments.applied_commit(agent)
+        if over not in (None, now):
+            raise Conflict(
+                f"{(now or 'nothing')[:12]} is applied now, no longer {(over or '')[:12]}", hint=f"`hyperhive history {name}`"
+            )
+        target = earlier(hive, name, to)
         assert now is not None
-        target = _target(hive, name, to, now, agent.deployed)
         assert target.commit is not None
         commit = applied.rewrite(
             hive, name, target.commit, parent=now, message=f"Go back to deployment {target.number}", author=by, at=hive.now()

@@ -108,6 +108,13 @@ def history(hive: Hive, name: AgentName, *, limit: int = 100) -> list[Deployment
     return [deployment_from(row) for row in found]
 
 
+def failed(hive: Hive, *, limit: int = 20) -> list[Deployment]:
+    """The newest deployments that failed, oldest first."""
+    with hive.db.read():
+        query = DeploymentRow.select().where(DeploymentRow.outcome == DeploymentOutcome.FAILED)
+        return [deployment_from(row) for row in query.order_by(DeploymentRow.number.desc()).limit(limit)][::-1]
+
+
 def applied_number(hive: Hive, name: AgentName) -> int | None:
     """The deployment that an agent runs on now, or ran on at last; None where nothing was ever applied."""
     with hive.db.read():

@@ -92,7 +92,8 @@ def see_through(hive: Hive, number: int, *, say: Callable[[str], None] = deployi
                 continue
             except Conflict as error:
                 one = operations.get(hive, number)
-                if one.error == str(error)[: operations.ERROR_MOST]:
+                # Else another process was faster.
+                if (one.error or "").startswith(error.message[: operations.ERROR_MOST]):
                     raise
         log.look()
         if one.state is OperationState.DONE:

@@ -1,0 +1,142 @@
+"""Commands that show, compare and edit what an agent is."""
+
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from hyperhive.cli import approvals, asking, complaints, render, reviews, screen
+from hyperhive.cli.params import NAME, POINT, as_json, pass_hive
+from hyperhive.core import agent_toml, applied, building, process, proposals, roster
+from hyperhive.core import reviews as core
+from hyperhive.core.errors import HyperhiveError, Invalid, NotFound, Unavailable
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import AgentName
+from hyperhive.core.reviews import Point
+
+_MESSAGE: Final = "Edit agent.toml"
+
+
+@click.command()
+@click.argument("name", type=NAME)
+@click.option("--edit", is_flag=True, help="Change it in $VISUAL or $EDITOR, and deploy it.")
+@click.option("--yes", is_flag=True, help="With --edit: deploy what was edited without asking.")
+@as_json
+@pass_hive
+def config(hive: Hive, name: AgentName, edit: bool, yes: bool, as_json: bool) -> None:
+    """Show or edit an agent's configuration.
+
+    What is applied now, as it is written in agent.toml. With --edit it is checked, shown as what it changes, and deployed
+    when you agree.
+    """
+    if yes and not edit:
+        raise Invalid("there is nothing to ask about", hint=f"hyperhive config {name}")
+    roster.get(hive, name)
+    now = core.current(hive, name)
+    data = _applied(hive, name, now)
+    if edit:
+        _edit(hive, name, now, data, yes=yes)
+    elif as_json:
+        text = data.decode("utf-8", "replace")
+        render.json({"name": name, "number": now.number, "commit": now.commit, "text": text, "config": agent_toml.read(data)[0]})
+    elif screen.is_terminal():
+        screen.quote(data.decode("utf-8", "replace"))
+    else:
+        screen.data(data)
+
+
+@click.command()
+@click.argument("name", type=NAME)
+@click.argument("first", type=POINT, required=False, metavar="[A]")
+@click.argument("second", type=POINT, required=False, metavar="[B]")
+@as_json
+@pass_hive
+def diff(hive: Hive, name: AgentName, first: int | None, second: int | None, as_json: bool) -> None:
+    """Show what lies between two configurations of an agent.
+
+    A and B are numbers of deployments, or of proposals. With A alone, the older of it and what is applied now comes first;
+    without, what was applied last is compared with what is applied now.
+    """
+    roster.get(hive, name)
+    if first is None:
+        before, after = core.previous(hive, name), core.current(hive, name)
+    elif second is None:
+        before, after = sorted((core.point(hive, name, first), core.current(hive, name)), key=lambda one: one.number)
+    else:
+        before, after = core.point(hive, name, first), core.point(hive, name, second)
+    found = core.compare(hive, name, before.commit, after.commit)
+    if as_json:
+        render.json({"from": before.number, "to": after.number, **msgspec.structs.asdict(found)})
+        return
+    screen.talk(f"from {before.number} to {after.number}" + ("" if found.diff else ": nothing differs"))
+    reviews.compared(found)
+
+
+def _applied(hive: Hive, name: AgentName, now: Point) -> bytes:
+    data = applied.read(hive, name, now.commit, building.FILE, most=building.FILE_MOST)
+    if data is None:
+        raise NotFound(f"there is no {building.FILE} in what is applied for {name}", hint=f"`hyperhive history {name}`")
+    return data
+
+
+def _edit(hive: Hive, name: AgentName, now: Point, data: bytes, *, yes: bool) -> None:
+    editor = _editor()
+    with hive.db.read():
+        roster.living(name)
+    if not yes:
+        asking.check_somebody_is_there()
+    folder = Path(tempfile.mkdtemp(prefix="hyperhive-edit-"))
+    file = folder / building.FILE
+    is_kept = True
+    try:
+        file.touch(0o600)
+        file.write_bytes(data)
+        edited = _edited(editor, file)
+        if edited == data:
+            is_kept = False
+            screen.line("nothing was changed")
+            return
+        made = proposals.by_operator(hive, name, {building.FILE: edited}, message=_MESSAGE, onto=now.commit)
+        is_kept = False
+    finally:
+        if is_kept:
+            screen.talk(f"note: what you wrote is kept in {file}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if code := approvals.propose(hive, made.number, yes=yes):
+        sys.exit(code)
+
+
+def _edited(editor: list[str], file: Path) -> bytes:
+    """What the operator made of the file; once more, as long as that is no configuration and somebody is there to mend it."""
+    while True:
+        code = process.attach([*editor, str(file)], env=os.environ)
+        if code:
+            raise Unavailable(f"the editor {editor[0]} ended with code {code}", hint="EDITOR=nano hyperhive config NAME --edit")
+        with file.open("rb") as written:
+            edited = written.read(agent_toml.FILE_MOST + 1)
+        try:
+            _, warnings = agent_toml.read(edited)
+        except HyperhiveError as error:
+            if not sys.stdin.isatty():
+                raise
+            complaints.say(error)
+            if not asking.agrees("Edit it again?"):
+                raise click.Abort from None
+            continue
+        for warning in warnings:
+            screen.talk(f"note: {warning}")
+        return edited
+
+
+def _editor() -> list[str]:
+    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "")
+    if not words:
+        raise Invalid("neither VISUAL nor EDITOR says which editor to use", hint="EDITOR=nano hyperhive config NAME --edit")
+    return words
