@@ -102,7 +102,7 @@ def test_ps_and_show_say_that_a_turn_waits_for_the_operator(hive: Hive, ada: Age
         for words in (["ps"], ["show", "ada"]):
             said = shell.answer(*words)
             assert "waiting" in said
-            assert f"waits for you: `hyperhive approve {number}` (Bash)" in said
+            assert f"waits for you: `hyperhive show {number}`" in said
         approvals.deny(hive, number, by="operator")
         assert "waits for you" not in shell.answer("ps")
 
