@@ -86,7 +86,7 @@ def _applied(hive: Hive, name: AgentName, now: Point) -> bytes:
 
 
 def _edit(hive: Hive, name: AgentName, now: Point, data: bytes, *, yes: bool) -> None:
-    editor = _editor()
+    editor = _editor(name)
     with hive.db.read():
         roster.living(name)
     if not yes:
@@ -118,7 +118,7 @@ def _edited(editor: list[str], file: Path) -> bytes:
     while True:
         code = process.attach([*editor, str(file)], env=os.environ)
         if code:
-            raise Unavailable(f"the editor {editor[0]} ended with code {code}", hint="EDITOR=nano hyperhive config NAME --edit")
+            raise Unavailable(f"the editor {editor[0]} ended with code {code}", hint="look at VISUAL and EDITOR")
         with file.open("rb") as written:
             edited = written.read(agent_toml.FILE_MOST + 1)
         try:
@@ -135,8 +135,8 @@ def _edited(editor: list[str], file: Path) -> bytes:
         return edited
 
 
-def _editor() -> list[str]:
+def _editor(name: AgentName) -> list[str]:
     words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "")
     if not words:
-        raise Invalid("neither VISUAL nor EDITOR says which editor to use", hint="EDITOR=nano hyperhive config NAME --edit")
+        raise Invalid("neither VISUAL nor EDITOR says which editor to use", hint=f"EDITOR=nano hyperhive config {name} --edit")
     return words

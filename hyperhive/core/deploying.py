@@ -58,7 +58,7 @@ def update(
 
     Raises as `run` does.
     """
-    if operation is None and roster.get(hive, name).up_to_date:
+    if operation is None and _is_up_to_date(hive, name):
         return None
     with operations.under_way(hive, name, Verb.UPDATE, by=by, number=operation):
         publishing.settle(hive, name)
@@ -114,9 +114,7 @@ def ask_update(hive: Hive, name: AgentName, *, by: str) -> int | None:
 
     Raises `NotFound`, `Conflict`.
     """
-    with hive.db.read():
-        roster.living(name)
-    if roster.get(hive, name).up_to_date:
+    if _is_up_to_date(hive, name):
         return None
     with hive.db.write():
         roster.living(name)
@@ -203,6 +201,13 @@ def carry_out(
     for who in told:
         doorbell.ring(hive.paths, who)
     doorbell.ring(hive.paths, name)
+
+
+def _is_up_to_date(hive: Hive, name: AgentName) -> bool:
+    """By one look, without asking any program. Raises `NotFound` for one that does not live."""
+    with hive.db.read():
+        roster.living(name)
+    return roster.get(hive, name).up_to_date
 
 
 def _target(hive: Hive, name: AgentName, to: int | None, now: str, deployed: int | None) -> Deployment:
