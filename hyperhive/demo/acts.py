@@ -13,7 +13,7 @@ from hyperhive.core import messages, roster, turns
 from hyperhive.core.errors import CommandFailed, HyperhiveError
 from hyperhive.core.identity import identity
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import OPERATOR, Agent, AgentName, Flavor, MessageState, Outcome
+from hyperhive.core.model import OPERATOR, Agent, AgentName, Flavor, MessageKind, MessageState, Outcome
 from hyperhive.demo import script
 from hyperhive.demo.audience import Audience, Missed
 from hyperhive.demo.screen import Screen
@@ -98,8 +98,8 @@ class Story:
         self._begin("A manager and a worker are made, each in a container")
         for name in (BOSS, ADA):
             self._make_agent(name, Flavor.MANAGER if name == BOSS else Flavor.WORKER)
-        if self._live:
-            for name in (BOSS, ADA):
+            if self._live:
+                # At once: a manager is told of the next agent, and begins a turn with that.
                 self._log_in(name)
 
     def _make_agent(self, name: AgentName, flavor: Flavor) -> None:
@@ -162,7 +162,9 @@ class Story:
         mail = messages.flow(self._stage.hive, limit=1000)
         open_ones = [str(one.number) for one in mail if one.state is not MessageState.ACKNOWLEDGED]
         self._expect(not open_ones, f"not acknowledged: message {', '.join(open_ones)}")
-        self._check(f"all {len(mail)} messages are acknowledged")
+        written = sum(one.kind is MessageKind.TEXT for one in mail)
+        told = len(mail) - written
+        self._check(f"all {written} messages are acknowledged, and {told} notice{'' if told == 1 else 's'} of the hive's")
 
     def _check_containers(self) -> None:
         """Each agent's own words for where it ran, as the agent program recorded them: no model makes these up."""

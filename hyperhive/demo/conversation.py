@@ -8,18 +8,24 @@ from typing import Final
 from hyperhive.demo.request import Json, Request, ToolResult
 
 # How hyperhive puts mail before a model: a line about it, then the sender's words, each line quoted.
-_HEADER: Final = re.compile(r"(?:message|notice) (\d+) from ([a-z0-9-]+), [0-9: -]+ UTC.*:")
+_HEADER: Final = re.compile(r"(message|notice) (\d+) from ([a-z0-9-]+), [0-9: -]+ UTC.*:")
 _QUOTE: Final = "|"
 _WHO: Final = r"You are the agent `([a-z0-9-]+)`"
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message of the agent's mail."""
+    """One message of the agent's mail, or a notice of hyperhive's own."""
 
+    kind: str
     number: int
     sender: str
     text: str
+
+    @property
+    def is_notice(self) -> bool:
+        """Nobody wrote it: hyperhive tells what has happened."""
+        return self.kind == "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def letters_in(text: str) -> Iterator[Letter]:
             body.append(line[len(_QUOTE) :].removeprefix(" "))
             continue
         if header is not None:
-            yield Letter(int(header[1]), header[2], "\n".join(body))
+            yield Letter(header[1], int(header[2]), header[3], "\n".join(body))
         header, body = _HEADER.fullmatch(line), []
 
 

@@ -97,7 +97,7 @@ class Screen:
         match event.kind:
             case EventKind.PROMPT:
                 for letter in letters_in(str(data.get("text", ""))):
-                    yield Text(f"reads message {letter.number} from {letter.sender}"), False
+                    yield Text(f"reads {letter.kind} {letter.number} from {letter.sender}"), False
             case EventKind.TEXT:
                 yield from self._quote(str(data.get("text", "")), "italic")
             case EventKind.TOOL:

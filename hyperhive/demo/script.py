@@ -32,6 +32,8 @@ def play(request: Request) -> Reply:
 
 def manage(told: Conversation, letter: Letter) -> Reply:
     """The manager passes the operator's task to a worker, and the worker's answer to the operator."""
+    if letter.is_notice:
+        return say("I know it now.")
     if letter.sender == OPERATOR:
         return _pass_on(told, letter)
     if told.newest(OPERATOR) is None:
