@@ -99,10 +99,10 @@ def test_ps_and_show_say_that_a_turn_waits_for_the_operator(hive: Hive, ada: Age
     turns.set_activity(hive, ada, epoch=epoch, activity=Activity.WAITING)
     with Lock(hive.paths.harness_lock(ada)) as harness:
         assert harness.take()
-        for words in (["ps"], ["show", "ada"]):
+        for words, told in (["ps"], f"waits for you: `hyperhive show {number}`"), (["show", "ada"], f"{number} tool Bash: ls"):
             said = shell.answer(*words)
             assert "waiting" in said
-            assert f"waits for you: `hyperhive show {number}`" in said
+            assert told in said
         approvals.deny(hive, number, by="operator")
         assert "waits for you" not in shell.answer("ps")
 
