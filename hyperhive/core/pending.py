@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import approvals, follow, questions
+from hyperhive.core import approvals, questions
 from hyperhive.core.approvals import Approval
 from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
@@ -51,6 +51,9 @@ def listed(hive: Hive, *, agent: str | None = None) -> list[Pending]:
 
 def wait(hive: Hive, *, seconds: float | None = None) -> list[Pending]:
     """The same, as soon as anything waits. Raises `Expired` after so many seconds, where they are given."""
+    # Watching files is nothing for those who only list.
+    from hyperhive.core import follow
+
     for _ in follow.commits(hive, seconds=seconds):
         if found := listed(hive):
             return found

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Final, NoReturn
 
 import msgspec
@@ -265,6 +264,8 @@ def _question_from(row: QuestionRow) -> Question:
 
 
 def _refuse_choice(question: Question, said: str) -> NoReturn:
+    from difflib import get_close_matches
+
     if not question.choices:
         raise Invalid(f"question {question.number} has no choices", hint=f'hyperhive answer {question.number} "…"')
     names = [choice if len(choice) <= 40 else choice[:40] + "…" for choice in question.choices]

@@ -3,7 +3,7 @@
 import socket
 from datetime import timedelta
 
-from hyperhive.core import agent_config
+from hyperhive.core import agent_config, approvals, questions
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.db import next_number
 from hyperhive.core.hive import Hive
@@ -43,3 +43,11 @@ def crowd(hive: Hive, count: int) -> list[AgentName]:
             with Lock(hive.paths.lock(f"{name}.harness")) as lock:
                 lock.take()
     return names
+
+
+def asked(hive: Hive, names: list[AgentName]) -> None:
+    """Let each of these agents wait for an answer, and for a decision about a tool."""
+    for name in names:
+        questions.ask(hive, asker=name, text="Which of the two?", choices=("this", "that"))
+        deadline = hive.now() + timedelta(minutes=10)
+        approvals.ask_tool(hive, name, epoch=1, turn=1, request="r", tool="Bash", given='{"command": "make"}', deadline=deadline)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hyperhive.core.hive import open_hive
-from tests.bench.crowd import crowd
+from tests.bench.crowd import asked, crowd
 from tests.bench.figures import Aim, Figure, Sample
 from tests.bench.ground import folder
 
@@ -20,12 +20,15 @@ def measure(base: Path) -> Iterator[Figure]:
     for name, command, agents, imports, aim in (
         ("help", ["--help"], 0, "click", Aim(ratio=1.3)),
         ("ps100", ["ps"], 100, "click, peewee, apsw, platformdirs", Aim(ratio=1.3)),
+        ("pending", ["pending"], 20, "click, peewee, apsw, platformdirs", Aim(ratio=1.3)),
         ("ps1000", ["ps"], 1000, "click, peewee, apsw, platformdirs", Aim(median=0.5)),
     ):
         home = folder(base, name)
         environment = {"HYPERHIVE_HOME": str(home), "PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"}
         hive = open_hive(environment)
         names = crowd(hive, agents)
+        if name == "pending":
+            asked(hive, names)
         hive.close()
         # Once for the interpreter's own cache of what it has compiled.
         _timed([HYPERHIVE, *command], environment)
