@@ -181,7 +181,11 @@ def test_model(worked: Hive) -> None:
     assert read("model", "ada", "opus") == {"name": "ada", "model": "opus"}
 
 
-@pytest.mark.parametrize("words", [["ps"], ["inbox"], ["messages"], ["questions"], ["turns"], ["cost"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["ps"], ["inbox"], ["messages"], ["questions"], ["pending"], ["operations"], ["log"], ["turns"], ["cost"]],
+    ids=" ".join,
+)
 def test_nothing_is_an_empty_list(words: list[str], hive: Hive) -> None:
     assert read(*words) == []
 

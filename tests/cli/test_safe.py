@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
+import msgspec
 import pytest
 
 from hyperhive.cli import screen
-from hyperhive.core import agents, questions
-from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core import agent_toml, agents, approvals, building, deployments, operations, proposals, questions
+from hyperhive.core.agent_config import AgentConfig, McpServer, Tools
+from hyperhive.core.db import next_number
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import flow
-from hyperhive.core.model import EventKind, Outcome, parse_name
+from hyperhive.core.model import EventKind, Occasion, Outcome, parse_name
 from tests.cli import history, shell
 
 FAKE = "Approve? [y/N]"
@@ -37,7 +40,18 @@ COMMANDS = [
     ["ps"],
     ["turns"],
     ["logs", "mallory"],
+    ["pending"],
+    ["show", "{config}"],
+    ["show", "{tool}"],
+    ["show", "{failed}"],
+    ["show", "{operation}"],
+    ["history", "mallory"],
+    ["diff", "mallory", "{config}"],
+    ["operations", "--all"],
+    ["log"],
 ]
+# The numbers of what is shown, by what it is.
+NUMBERS = {"{config}": "6", "{tool}": "7", "{failed}": "8", "{operation}": "9"}
 ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -70,6 +84,38 @@ def mischief(hive: Hive) -> Hive:
     questions.ask(hive, asker=mallory, text=MISCHIEF, choices=[FAKE, f"{'日' * 30}{FAKE}"], ttl_seconds=3600, default=MISCHIEF)
     asked = questions.ask(hive, asker=mallory, text=MISCHIEF, choices=[FAKE], choices_only=True, ttl_seconds=1, default=FAKE)
     questions.answer(hive, asked.number, by="operator", text=FAKE)
+    config = AgentConfig(
+        role=MISCHIEF,
+        build=(MISCHIEF,),
+        env={"A": MISCHIEF},
+        tools=Tools(allow=(f"Bash({'x' * 56}{FAKE})",)),
+        mcp_servers={"x": McpServer(command=MISCHIEF, args=(MISCHIEF,))},
+    )
+    files = {"agent.toml": agent_toml.write(config), "x": MISCHIEF.encode(), FAKE: MISCHIEF.encode()}
+    proposed = proposals.by_operator(hive, mallory, files, message=MISCHIEF)
+    given = msgspec.json.encode({MISCHIEF: MISCHIEF, FAKE: [MISCHIEF]}).decode()
+    tool = approvals.ask_tool(
+        hive, mallory, epoch=1, turn=1, request="r", tool=MISCHIEF, given=given,
+        deadline=hive.now() + timedelta(days=1),
+    )  # fmt: skip
+    with hive.db.write():
+        failed = next_number()
+        operation = deployments.queue(
+            hive,
+            mallory,
+            number=failed,
+            occasion=Occasion.DEPLOY,
+            commit=proposed.commit or "",
+            onto=None,
+            approval=None,
+            by="operator",
+        )
+    hive.paths.build(mallory, failed).mkdir()
+    building.log_of(hive, mallory, failed).write_text(MISCHIEF)
+    deployments.fail(hive, failed, why=MISCHIEF, end=MISCHIEF)
+    operations.refuse(hive, operation, error=MISCHIEF)
+    shown = (proposed.number, tool, failed, operation)
+    assert list(NUMBERS.values()) == list(map(str, shown))
     return hive
 
 
@@ -80,17 +126,17 @@ def passes_for_ours(seen: str) -> list[str]:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_pipe_gets_no_control_and_no_line_that_passes_for_ours(words: list[str], mischief: Hive) -> None:
-    ended = shell.process(*words)
+    ended = shell.process(*(NUMBERS.get(word, word) for word in words))
     assert ended.returncode == 0, ended.stderr
     assert not ACTS.search(ended.stdout + ended.stderr)
-    assert FAKE[:8] in ended.stdout or words == ["ps"]
+    assert FAKE[:8] in ended.stdout or words in (["ps"], ["log"])
     # A journal's lines are lines: only a terminal's end of line could make two of one.
     assert words[0] == "logs" or not passes_for_ours(ended.stdout)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_terminal_gets_colours_alone_and_no_line_that_passes_for_ours(words: list[str], mischief: Hive) -> None:
-    code, seen = shell.terminal(*words, columns=60)
+    code, seen = shell.terminal(*(NUMBERS.get(word, word) for word in words), columns=60, env={"PAGER": "cat"})
     assert code == 0
     plain = shell.COLOUR.sub("", seen)
     assert not ACTS.search(plain)
@@ -106,8 +152,6 @@ def test_a_terminal_gets_colours_alone_and_no_line_that_passes_for_ours(words: l
     ids=" ".join,
 )
 def test_json_holds_every_character_and_none_that_acts(words: list[str], mischief: Hive) -> None:
-    import msgspec
-
     said = shell.answer(*words)
     assert not ACTS.search(said)
     if words[0] == "inbox":

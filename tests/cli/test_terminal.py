@@ -1,16 +1,21 @@
 """How answers look on a terminal, and on one of 60 columns."""
 
+from datetime import timedelta
+
 import pytest
 
 from hyperhive.cli import screen
-from hyperhive.core import agents, questions
-from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core import agent_toml, agents, approvals, proposals, questions
+from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, EventKind, Outcome, parse_name
 from tests.cli import history, shell
 
 LONGEST = "a" + "b" * 30
-TABLES = [["ps"], ["turns"], ["cost"], ["messages"], ["inbox"], ["questions"], ["events", LONGEST]]
+TABLES = [
+    ["ps"], ["turns"], ["cost"], ["messages"], ["inbox"], ["questions"], ["events", LONGEST], ["pending"], ["history", LONGEST],
+    ["operations", "--all"], ["log"], ["diff", LONGEST, "5"], ["show", "2"], ["show", "3"], ["show", "4"], ["show", "5"],
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -22,17 +27,31 @@ def long_names(hive: Hive) -> Hive:
     history.turn(hive, name, Outcome.FAILED, error="because " * 50, says="日本語" * 100)
     questions.ask(hive, asker=name, text="wörter " * 100, choices=["x" * 200, "日" * 100], ttl_seconds=1e6, default="y" * 90)
     history.events(hive, name, (EventKind.TOOL, {"name": "Edit", "input": {"file_path": "/x" * 100, "old_string": "y" * 100}}))
+    config = AgentConfig(role="wörter " * 100, build=("x" * 500,), mcp_servers={"x": McpServer(command="y" * 300)})
+    files = {"agent.toml": agent_toml.write(config), "/".join(["x" * 30] * 8): b"z" * 300}
+    asked = proposals.by_operator(hive, name, files, message="wörter " * 100)
+    assert asked.number == 5
+    approvals.ask_tool(
+        hive,
+        name,
+        epoch=1,
+        turn=1,
+        request="r",
+        tool="mcp__x__" + "y" * 100,
+        given='{"a": "' + "z" * 300 + '"}',
+        deadline=hive.now() + timedelta(days=1),
+    )
     return hive
 
 
-@pytest.mark.parametrize("words", TABLES, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", TABLES, ids=" ".join)
 def test_sixty_columns_are_enough(words: list[str], long_names: Hive) -> None:
-    code, seen = shell.terminal(*words, columns=60)
+    code, seen = shell.terminal(*words, columns=60, env={"PAGER": "cat"})
     assert code == 0, seen
     lines = [line for line in shell.COLOUR.sub("", seen).split("\n") if not line.startswith("note: ")]
     assert [line for line in lines if screen.cells(line) > 60 and LONGEST not in line] == []
     # A name is never cut: a script and a person must be able to copy it.
-    assert words[0] == "events" or any(LONGEST in line for line in lines)
+    assert words[0] in ("events", "history", "diff") or any(LONGEST in line for line in lines)
 
 
 def body(seen: str) -> list[str]:
