@@ -29,6 +29,7 @@ from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, Not
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import (
     OPERATOR,
+    AgentName,
     ApprovalState,
     DeploymentOutcome,
     Flavor,
@@ -437,6 +438,18 @@ def test_nobody_may_fill_the_line(hive: Hive) -> None:
             operations.ask(hive, ADA, Verb.PROPOSE, by="eve", argument=str(number))
         with pytest.raises(Conflict, match="wait already"):
             operations.ask(hive, ADA, Verb.PROPOSE, by="eve", argument="more")
+
+
+def test_the_operator_decides_as_often_as_it_likes(hive: Hive) -> None:
+    names = [AgentName(f"a{number}") for number in range(operations.WAITING_MOST + 5)]
+    with hive.db.write():
+        for name in names:
+            deployments.unsettle(hive, name)
+            operations.ask(hive, name, Verb.UPDATE, by=OPERATOR)
+    approve(hive, propose(hive, "second"))
+    approvals.deny(hive, propose(hive, "third").number, by=OPERATOR)
+    of_ada = [one.verb for one in operations.listed(hive, limit=100) if one.agent == ADA]
+    assert of_ada == [Verb.DEPLOY, Verb.PUBLISH]
 
 
 def test_an_operation_that_failed_says_why(hive: Hive) -> None:
