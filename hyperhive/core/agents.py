@@ -91,7 +91,7 @@ def spawn(
                 with suppress(HyperhiveError):
                     _forget(hive, name)
             raise
-        publishing.publish(hive, name)
+        publishing.follow(hive, name)
     doorbell.ring_hive(hive.paths)
     doorbell.ring(hive.paths, name)
     return Spawned(roster.get(hive, name), kept)
@@ -125,7 +125,7 @@ def spawn_asked(
                 with suppress(HyperhiveError):
                     _forget_agent(hive, name)
             raise
-        publishing.publish(hive, name)
+        publishing.follow(hive, name)
     doorbell.ring_hive(hive.paths)
     doorbell.ring(hive.paths, name)
     return deployments.get(hive, number)
@@ -211,7 +211,7 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
                 AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
                 EntryRow.create(agent=name, occasion=Occasion.DESTROY, by=by, at=hive.now())
                 told = notices.notify(hive, notices.managers(), f"destroyed: the agent {name} is gone; what it kept is kept.")
-        _publish(hive, name)
+        publishing.follow(hive, name)
     for who in told:
         doorbell.ring(hive.paths, who)
     doorbell.ring_hive(hive.paths)
@@ -235,7 +235,7 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
                 table.delete().where(table.agent == name).execute()
         with custody.taken(hive, name):
             _forget(hive, name, by=by)
-        _publish(hive, name)
+        publishing.follow(hive, name)
     doorbell.ring_hive(hive.paths)
 
 
@@ -360,9 +360,3 @@ def _forget_row(name: AgentName) -> None:
     # A later agent of the name has keys of its own.
     MessageRow.update(key=None).where(MessageRow.sender == name).execute()
     AgentRow.delete().where(AgentRow.name == name).execute()
-
-
-def _publish(hive: Hive, name: AgentName) -> None:
-    """What was done is done, also where git does not take it now: it is published with whatever comes next."""
-    with suppress(HyperhiveError):
-        publishing.publish(hive, name)

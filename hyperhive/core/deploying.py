@@ -47,7 +47,7 @@ def run(hive: Hive, number: int, *, operation: int, say: Callable[[str], None] =
                 agent = roster.living(name)
                 _check_onto(DeploymentRow.get(DeploymentRow.number == number), agent)
             carry_out(hive, agent, number, say=say)
-        publishing.publish(hive, name)
+        publishing.follow(hive, name)
     return deployments.get(hive, number)
 
 
@@ -75,7 +75,7 @@ def update(
             ).execute()  # fmt: skip
         with failing(hive, number):
             carry_out(hive, agent, number, say=say)
-        publishing.publish(hive, name)
+        publishing.follow(hive, name)
     return deployments.get(hive, number)
 
 
@@ -175,7 +175,7 @@ def failing(hive: Hive, number: int) -> Iterator[None]:
         with suppress(HyperhiveError):
             end = error.end if isinstance(error, BuildFailed) else ""
             deployments.fail(hive, number, why=str(error) or type(error).__name__, end=end)
-            publishing.publish(hive, AgentName(deployments.get(hive, number).agent))
+            publishing.follow(hive, AgentName(deployments.get(hive, number).agent))
         raise
 
 

@@ -132,7 +132,7 @@ def applied_commit(agent: AgentRow) -> str | None:
 
 def unsettle(hive: Hive, name: AgentName) -> int:
     """References have to follow the rows: ask for it. Within a write. Gives back the operation."""
-    return operations.ask(hive, name, Verb.PUBLISH, by="hive")
+    return operations.ask(hive, name, Verb.PUBLISH, by=operations.HIVE)
 
 
 def deployment_from(row: DeploymentRow) -> Deployment:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -11,7 +12,7 @@ from hyperhive.core import approvals, deployments, doorbell, notices, operations
 from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
-from hyperhive.core.model import OPERATOR, Operation
+from hyperhive.core.model import OPERATOR, AgentName, Operation
 
 # So many at a time, and so many of one agent's: each is a Python of its own, and what it builds may use much more.
 # Those that wait for a turn to end are not counted: they do nothing, and there are no more of them than turns.
@@ -20,8 +21,9 @@ AGENT_MOST: Final = 2
 # How often one is started that ends without having begun, and the waits before that, in seconds.
 TRIES: Final = 3
 PAUSE: Final = 2.0
-# How often git is asked again for what it did not take, in seconds.
+# How long git is left alone with what it did not take: first, and at most, in seconds.
 SETTLE: Final = 60.0
+SETTLE_MOST: Final = 3600.0
 
 
 class HubOperations:
@@ -34,7 +36,7 @@ class HubOperations:
         self._started: dict[int, Operation] = {}
         self._tries: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
-        self._settled: dict[str, float] = {}
+        self._patience = Patience()
 
     @property
     def pids(self) -> list[int]:
@@ -103,7 +105,8 @@ class HubOperations:
     def _tidy(self, now: float) -> None:
         """What waited for too long ends; what somebody who died has left half-done is asked to be put right."""
         approvals.resolve_overdue(self._hive)
-        unsettled = [name for name in publishing.unsettled(self._hive) if now - self._settled.get(name, -SETTLE) >= SETTLE]
+        # A few at a time: what somebody waits for comes between them.
+        unsettled = self._patience.due(publishing.unsettled(self._hive), now)[:MOST]
         if not unsettled and not operations.is_overdue(self._hive):
             return
         told = []
@@ -112,7 +115,24 @@ class HubOperations:
                 self._log(f"operation {one.number}, {one.verb} of {one.agent}, waited for too long")
                 told += notices.tell_not_done(self._hive, one, "nobody came to do it in ten minutes")
             for name in unsettled:
-                self._settled[name] = now
                 deployments.unsettle(self._hive, name)
         for name in told:
             doorbell.ring(self._hive.paths, name)
+        self._patience.tried(unsettled, now)
+
+
+class Patience:
+    """When what does not succeed is tried again: at first soon, then ever later."""
+
+    def __init__(self) -> None:
+        self._tried: dict[AgentName, tuple[float, float]] = {}
+
+    def due(self, names: Sequence[AgentName], now: float) -> list[AgentName]:
+        """Those of these that have not been tried for as long as they are to be left alone; `now` is monotonic, in seconds."""
+        return [name for name in names if name not in self._tried or now >= sum(self._tried[name])]
+
+    def tried(self, names: Sequence[AgentName], now: float) -> None:
+        """These are tried now. One that comes back at once has failed, and waits twice as long the next time."""
+        for name in names:
+            at, wait = self._tried.get(name, (now, 0.0))
+            self._tried[name] = now, min(wait * 2, SETTLE_MOST) if wait > 0 and now - at <= 3 * wait else SETTLE

@@ -90,4 +90,8 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
         ),
     ),
     ("the boot of an epoch", ("ALTER TABLE agent ADD COLUMN boot TEXT",)),
+    (
+        "what was to be published",
+        ("CREATE INDEX operation_publish ON operation (agent, number) WHERE verb = 'publish'",),
+    ),
 )

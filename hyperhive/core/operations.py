@@ -13,7 +13,7 @@ from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, is_held
-from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb, parse_name
+from hyperhive.core.model import OPERATOR, AgentName, Operation, OperationState, UnderWay, Verb, parse_name
 from hyperhive.core.tables import OperationRow
 
 # Nobody took it for so long: it will not happen any more.
@@ -23,8 +23,10 @@ NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Ver
 FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 # What is asked of the harness that lives now, and of no later one.
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
-# So many operations of one asker may wait at a time.
+# So many operations of one agent's asking may wait at a time. The operator is no flood, and what the hive itself asks for
+# must not be refused to whoever decides.
 WAITING_MOST: Final = 20
+HIVE: Final = "hive"
 # How long a tool waits for the operation that it asked for: for one that proposes, and for any other, in seconds.
 ANSWER_MOST: Final = 30.0
 QUICK_MOST: Final = 5.0
@@ -107,7 +109,7 @@ def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | Non
         else (OperationRow.asked_by == by)
         & (OperationRow.argument.is_null() if argument is None else OperationRow.argument == argument),
     )
-    if same is None and not verb.is_for_harness:
+    if same is None and not verb.is_for_harness and by not in (OPERATOR, HIVE):
         waiting = OperationRow.select().where(OperationRow.asked_by == by, OperationRow.state == OperationState.PENDING).count()
         if waiting >= WAITING_MOST:
             raise Conflict(f"{waiting} operations that {by} asked for wait already", hint="`hyperhive operations`")

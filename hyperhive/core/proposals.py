@@ -186,7 +186,7 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
         ).execute()
         if operation is not None:
             operations.remember(operation, str(number))
-    publishing.publish(hive, name)
+    publishing.follow(hive, name)
     if refused is not None:
         refused.args = (f"proposal {number} failed: {refused.message}",)
         refused.message = f"proposal {number} failed: {refused.message}"

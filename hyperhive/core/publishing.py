@@ -1,10 +1,11 @@
 """What git shows of an agent, made to follow the rows: branch, tags, the deploy log. Repeatable, whoever died before."""
 
+from contextlib import suppress
 from typing import Final
 
 from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
 from hyperhive.core.builds import kept_config
-from hyperhive.core.errors import Expired
+from hyperhive.core.errors import Expired, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder, is_held
 from hyperhive.core.model import AgentName, ApprovalState, DeploymentOutcome, Occasion, OperationState, Verb, Wanted
@@ -13,6 +14,12 @@ from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 MAIN: Final = "refs/heads/main"
 # How long another one may take to publish, in seconds.
 LOCK_MOST: Final = 60.0
+# Whose references were to follow the rows, and did not. The words are those of an index, which counts with them alone.
+_UNPUBLISHED: Final = """
+    SELECT agent FROM operation AS last WHERE verb = 'publish' AND state IN ('failed', 'expired') AND NOT EXISTS (
+        SELECT 1 FROM operation WHERE verb = 'publish' AND agent = last.agent AND number > last.number
+    )
+"""
 _TAGS: Final = {ApprovalState.APPROVED: "approved", ApprovalState.DENIED: "denied", ApprovalState.FAILED: "failed"}
 
 
@@ -82,10 +89,20 @@ def publish(hive: Hive, name: AgentName, *, built_now: int | None = None) -> Non
                 EntryRow.update(published=True).where(EntryRow.number.in_([entry.number for entry in entries])).execute()
 
 
+def follow(hive: Hive, name: AgentName) -> None:
+    """Publish what is done already: it stays done where git does not take it now, and is published by whoever comes next."""
+    try:
+        publish(hive, name)
+    except HyperhiveError:
+        with suppress(HyperhiveError), hive.db.write():
+            deployments.unsettle(hive, name)
+
+
 def unsettled(hive: Hive) -> list[AgentName]:
     """The agents for which `settle` and `publish` have something to do that nobody is about to do."""
     with hive.db.read():
         found = {row.agent for row in EntryRow.select().where(EntryRow.published == False)}
+        found |= {agent for (agent,) in hive.db.ask(_UNPUBLISHED)}
         for row in DeploymentRow.select().where(DeploymentRow.outcome.is_null()):
             if not _is_queued(row.number):
                 found.add(row.agent)

@@ -1,5 +1,6 @@
 """A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,10 +26,11 @@ from hyperhive.core import (
 )  # fmt: skip
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.approvals import Approval
-from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, NotFound
+from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, NotFound, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import (
     OPERATOR,
+    AgentName,
     ApprovalState,
     DeploymentOutcome,
     Flavor,
@@ -391,6 +393,70 @@ def _is_in_order(hive: Hive, number: int, outcome: DeploymentOutcome | None) -> 
     ]
 
 
+@pytest.fixture
+def broken(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """While this is so, ada's references cannot be written. To be ended by its `undo`."""
+
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(applied, "_update", full)
+        yield patch
+
+
+def test_what_is_deployed_stays_so_also_where_git_does_not_take_it(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = approve(hive, propose(hive, "second"))
+    real = publishing.publish
+
+    def late(hive: Hive, name: AgentName, *, built_now: int | None = None) -> None:
+        if built_now is None:
+            raise Unavailable("the disk is full")
+        real(hive, name, built_now=built_now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "publish", late)
+        assert operate.run(hive, operation).state is OperationState.DONE
+    assert role_of(hive) == "second"
+    for one in operations.ready(hive):
+        operate.run(hive, one.number)
+    assert publishing.unsettled(hive) == []
+    _is_in_order(hive, row_of(hive, ADA).deployed or 0, DeploymentOutcome.DEPLOYED)
+
+
+def test_what_failed_keeps_no_tag_of_its_building_also_where_git_does_not_take_that(
+    hive: Hive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approval = propose(hive, "second")
+    real = applied._update
+
+    def full(*_: object, **__: object) -> None:
+        monkeypatch.setattr(applied, "_update", full)
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(builds, "write_build", full)
+    with pytest.raises(Unavailable):
+        operate.run(hive, approve(hive, approval))
+    assert f"building/{approval.number}" in tags(hive)
+    # It is tried again, and again.
+    for one in operations.ready(hive):
+        with pytest.raises(Unavailable):
+            operate.run(hive, one.number)
+    assert publishing.unsettled(hive) == [ADA]
+    monkeypatch.setattr(applied, "_update", real)
+    settle(hive)
+    _is_in_order(hive, approval.number, DeploymentOutcome.FAILED)
+
+
+def test_a_proposal_that_waits_is_told_of_also_where_git_does_not_take_its_tag(hive: Hive, broken: pytest.MonkeyPatch) -> None:
+    approval = propose(hive, "second")
+    assert approval.state is ApprovalState.PENDING
+    broken.undo()
+    for one in operations.ready(hive):
+        operate.run(hive, one.number)
+    assert f"proposal/{approval.number}" in tags(hive)
+
+
 def test_a_deployment_that_waited_for_too_long_is_failed(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
     approval = propose(hive, "second")
     operation = approve(hive, approval)
@@ -437,6 +503,18 @@ def test_nobody_may_fill_the_line(hive: Hive) -> None:
             operations.ask(hive, ADA, Verb.PROPOSE, by="eve", argument=str(number))
         with pytest.raises(Conflict, match="wait already"):
             operations.ask(hive, ADA, Verb.PROPOSE, by="eve", argument="more")
+
+
+def test_the_operator_decides_as_often_as_it_likes(hive: Hive) -> None:
+    names = [AgentName(f"a{number}") for number in range(operations.WAITING_MOST + 5)]
+    with hive.db.write():
+        for name in names:
+            deployments.unsettle(hive, name)
+            operations.ask(hive, name, Verb.UPDATE, by=OPERATOR)
+    approve(hive, propose(hive, "second"))
+    approvals.deny(hive, propose(hive, "third").number, by=OPERATOR)
+    of_ada = [one.verb for one in operations.listed(hive, limit=100) if one.agent == ADA]
+    assert of_ada == [Verb.DEPLOY, Verb.PUBLISH]
 
 
 def test_an_operation_that_failed_says_why(hive: Hive) -> None:
