@@ -76,7 +76,7 @@ def approve(hive: Hive, number: int, *, by: str, commit: str | None = None, comp
             agent = AgentRow.get_or_none(AgentRow.name == row.agent)
             if agent is not None and agent.wanted is not Wanted.DESTROYED:
                 raise Conflict(f"{row.agent} exists already", hint=f"`hyperhive deny {number}`")
-        _decide(hive, row, ApprovalState.APPROVED, by=by, note=None)
+        _decide(hive, row, ApprovalState.APPROVED, by=by, note=row.note)
         if row.kind is not ApprovalKind.TOOL:
             assert row.commit is not None
             operation = deployments.queue(

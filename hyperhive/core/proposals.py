@@ -158,8 +158,9 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
         lives = agent is not None and agent.wanted is not Wanted.DESTROYED
         main = deployments.applied_commit(agent) if agent is not None and lives else None
     refused: HyperhiveError | None = None
+    notes = [] if agent is None or lives else [_kept(agent)]
     try:
-        _check(hive, name, commit, main)
+        notes += _check(hive, name, commit, main)
     except HyperhiveError as error:
         refused = error
     tree = applied.commit_of(hive, name, commit).tree
@@ -179,7 +180,7 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
             commit=commit,
             tree=tree,
             compared_with=main,
-            note=None if refused is None else str(refused),
+            note="\n".join(notes) or None if refused is None else str(refused),
             decided_by=None if refused is None else approvals.CLOCK,
             asked_at=now,
             decided_at=None if refused is None else now,
@@ -194,14 +195,23 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
     return approvals.get(hive, number)
 
 
-def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> None:
-    """Refuse what could never be deployed, or takes away what others did. Raises `HyperhiveError`."""
+def _kept(agent: AgentRow) -> str:
+    """What a new agent takes over of an earlier one of its name."""
+    user = f", and runs as the user {agent.user}" if agent.user else ""
+    return f"an earlier {agent.name} was destroyed: the new one takes over its login, its notes and its workspace{user}"
+
+
+def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> list[str]:
+    """Refuse what could never be deployed, or takes away what others did; gives back what is left out of it.
+
+    Raises `HyperhiveError`.
+    """
     found = {entry.path: (entry.mode, entry.id) for entry in applied.entries(hive, name, commit)}
     before = {} if main is None else {entry.path: (entry.mode, entry.id) for entry in applied.entries(hive, name, main)}
     for path in PROTECTED:
         if found.get(path) != before.get(path):
             raise Denied(f"{path} is protected, and the commit changes it", hint=f"leave {path} as it is on applied/main")
-    building.config_in(hive, name, commit)
+    _, warnings = building.config_in(hive, name, commit)
     if main is not None and found == before:
         raise Conflict("the commit changes nothing of what is applied now", hint=f"git -C /config/{name} diff applied/main")
     if main is not None and not applied.descends(hive, name, commit, main):
@@ -209,6 +219,7 @@ def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> None:
             f"the commit does not build on what is applied now, {main[:12]}",
             hint=f"git -C /config/{name} fetch applied, then git rebase applied/main",
         )
+    return warnings
 
 
 def _write(hive: Hive, name: AgentName, files: Mapping[str, bytes], message: str, *, by: str) -> str:

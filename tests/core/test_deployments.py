@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.core import (
+    agent_config,
     agent_toml,
     agents,
     applied,
@@ -283,6 +284,14 @@ def test_a_change_of_nothing_is_refused(hive: Hive) -> None:
         propose(hive, "first")
 
 
+def test_a_server_of_our_own_name_is_left_out_and_said(hive: Hive) -> None:
+    text = b"[mcp_servers.hyperhive]\ncommand = 'x'\n[mcp_servers.other]\ncommand = 'y'\n"
+    approval = proposals.by_operator(hive, ADA, {building.FILE: text}, message="Two servers")
+    assert approval.note == agent_config.OWN_SERVER_SAID
+    operate.run(hive, approve(hive, approval))
+    assert list(builds.config_of(hive, ADA, approval.number)[0].mcp_servers) == ["other"]
+
+
 # ---- asked for by a manager ----
 
 
@@ -311,6 +320,17 @@ def test_a_new_agent_that_a_manager_asked_for_comes_to_be_when_it_is_approved(ma
     assert (made.deployed, made.wanted) == (approval.number, Wanted.STARTED)
     assert builds.config_of(manager, BOB, made.deployed)[0].role == "You help."
     assert notices_of(manager) == ["approval_resolved", "spawned"]
+
+
+@pytest.mark.box
+def test_who_approves_a_new_agent_is_told_what_it_takes_over(manager: Hive) -> None:
+    agents.destroy(manager, ADA, by=OPERATOR)
+    operate.run(manager, proposals.request_spawn(manager, ADA, by=EVE, reason="again"))
+    (approval,) = approvals.listed(manager)
+    assert approval.note == "an earlier ada was destroyed: the new one takes over its login, its notes and its workspace"
+    operate.run(manager, approve(manager, approval))
+    assert role_of(manager) == ""
+    assert row_of(manager, ADA).news.startswith("You were made anew")
 
 
 @pytest.mark.box
