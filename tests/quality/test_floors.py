@@ -29,7 +29,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.cli_session", "core.crash_watch", "core.custody", "core.deploying", "core.deployments", "core.doctor",
         "core.eligibility", "core.follow", "core.harness", "core.hub", "core.hub_operations", "core.identity",
         "core.journal", "core.leases", "core.letters", "core.login", "core.messages", "core.notices", "core.open_turn",
-        "core.numbers", "core.pending", "core.reviews", "core.tool_rules",
+        "core.awaited", "core.numbers", "core.pending", "core.reviews", "core.tool_rules",
         "core.operate", "core.operations", "core.proposals", "core.publishing", "core.question_limits", "core.questions",
         "core.rests", "core.roster", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum",
         "core.wishes",
