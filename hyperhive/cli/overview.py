@@ -9,12 +9,11 @@ import msgspec
 from hyperhive.cli import notes, render, screen, words
 from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import folders, pending, roster
+from hyperhive.core import awaited, folders, roster
 from hyperhive.core.agent_config import AgentLimits
 from hyperhive.core.beneath import Size
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Mail, Wanted
-from hyperhive.core.pending import Pending
 
 _COLUMNS = (
     Column("NAME"),
@@ -42,9 +41,7 @@ def ps(hive: Hive, everything: bool, as_json: bool) -> None:
             [{**msgspec.to_builtins(one, builtin_types=[]), "kept": kept.get(one.name)} for one in found] if everything else found
         )
     else:
-        waiting: dict[str, list[Pending]] = {}
-        for one in pending.listed(hive):
-            waiting.setdefault(one.agent, []).append(one)
+        waiting = awaited.numbers(hive)
         if found:
             render.table(_COLUMNS, [_row(hive, agent, waiting.pop(agent.name, []), kept.get(agent.name)) for agent in found])
         else:
@@ -54,7 +51,7 @@ def ps(hive: Hive, everything: bool, as_json: bool) -> None:
     notes.hive_is_down(hive)
 
 
-def _row(hive: Hive, agent: Agent, waiting: Sequence[Pending], kept: Size | None) -> Row:
+def _row(hive: Hive, agent: Agent, waiting: Sequence[int], kept: Size | None) -> Row:
     cells = (
         (agent.name, "bold"),
         state(hive, agent),
@@ -100,7 +97,7 @@ def last_turn(hive: Hive, agent: Agent) -> str:
     return f"{last.outcome} {ago} ago, {words.duration(last.seconds)}, {words.money(last.cost_usd)}"
 
 
-def _notes(hive: Hive, agent: Agent, waiting: Sequence[Pending], kept: Size | None) -> list[str]:
+def _notes(hive: Hive, agent: Agent, waiting: Sequence[int], kept: Size | None) -> list[str]:
     """What is said below an agent's row."""
     lives = agent.wanted is not Wanted.DESTROYED
     lacks_login = agent.wanted is Wanted.STARTED and agent.blocked is Blocked.NONE and not agent.logged_in
@@ -113,8 +110,8 @@ def _notes(hive: Hive, agent: Agent, waiting: Sequence[Pending], kept: Size | No
     ]
 
 
-def _waits(waiting: Sequence[Pending]) -> str:
-    shown = ", ".join(f"`hyperhive show {one.number}`" for one in waiting[:_SHOWN_MOST])
+def _waits(waiting: Sequence[int]) -> str:
+    shown = ", ".join(f"`hyperhive show {number}`" for number in waiting[:_SHOWN_MOST])
     return f"waits for you: {shown}" + (f" and {len(waiting) - _SHOWN_MOST} more" if len(waiting) > _SHOWN_MOST else "")
 
 

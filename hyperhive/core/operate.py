@@ -78,17 +78,21 @@ def run_apart(hive: Hive, number: int, *, say: Callable[[str], None] = deploying
 def see_through(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet) -> Operation:
     """Carry out an operation, or watch it where another process does. Gives back how it ended.
 
-    Waits while something else is done to the agent. Raises what went wrong, `NotDone` with what another process says of
-    it, and `KeyboardInterrupt` when this process is told to end: what it does itself is then over, and has failed.
+    Waits while something else is done to the agent, and says so. Raises what went wrong, `NotDone` with what another
+    process says of it, and `KeyboardInterrupt` when this process is told to end: what it does itself has failed then.
     """
     log = _Log(hive, operations.get(hive, number), say)
+    waits_for = ""
     for _ in follow.looks(hive):
         one = operations.get(hive, number)
         if one.state is OperationState.PENDING:
             try:
                 with interruptible():
                     return run(hive, number, say=say)
-            except Busy:
+            except Busy as error:
+                if error.message != waits_for:
+                    waits_for = error.message
+                    say(f"… {waits_for}")
                 continue
             except Conflict as error:
                 one = operations.get(hive, number)

@@ -14,6 +14,7 @@ from hyperhive.core import (
     applied,
     approvals,
     builds,
+    deploying,
     deployments,
     messages,
     operate,
@@ -26,8 +27,9 @@ from hyperhive.core import (
 )
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.approvals import Approval
-from hyperhive.core.errors import Invalid
+from hyperhive.core.errors import Conflict, Invalid
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalState, DeploymentOutcome, OperationState, Verb
 from hyperhive.core.tables import ApprovalRow
 from tests.cli import shell
@@ -107,7 +109,11 @@ def test_waiting_in_vain_has_an_exit_code_of_its_own(hive: Hive) -> None:
 
 def test_ps_and_show_say_what_waits(hive: Hive, ada: AgentName) -> None:
     number = ask_tool(hive, ada)
-    assert f"  waits for you: `hyperhive show {number}`\n" in shell.answer("ps")
+    asked = questions.ask(hive, asker=ada, text="Which?").number
+    overdue = ask_tool(hive, ada)
+    with hive.db.write():
+        ApprovalRow.update(deadline=hive.now()).where(ApprovalRow.number == overdue).execute()
+    assert f"  waits for you: `hyperhive show {number}`, `hyperhive show {asked}`\n" in shell.answer("ps")
     assert f"waits for you\n│ {number} tool Bash: touch x\n" in shell.answer("show", "ada")
     assert msgspec.json.decode(shell.answer("show", "ada", "--json"))["pending"][0]["number"] == number
 
@@ -398,6 +404,28 @@ def test_a_build_that_is_interrupted_has_failed_and_changed_nothing(how: signal.
     assert roster.get(hive, ada).deployed == before
     assert f"refs/tags/failed/{number}" in applied.references(hive, ada)
     assert subprocess.run(["pgrep", "-f", str(hive.paths.build(ada, number))], check=False, capture_output=True).stdout == b""
+
+
+def test_while_something_else_is_done_it_waits_and_says_so(hive: Hive, ada: AgentName) -> None:
+    number = own(hive, ada, AgentConfig(role="x")).number
+    with Lock(hive.paths.harness_lock(ada)) as harness:
+        assert harness.take()
+        with shell.running("stop", "ada") as stopping:
+            while "stopping…" not in shell.answer("ps"):
+                assert stopping.poll() is None
+            with shell.running("approve", str(number), "--yes") as child:
+                while "│ … ada is stopping since" not in (line := shell.stdout_of(child).readline()):
+                    assert line
+                harness.release()
+                out, _ = child.communicate(timeout=60)
+            assert stopping.wait(60) == 0
+    assert out == f"ada runs deployment {number}\n"
+
+
+def test_a_rollback_over_something_else_than_was_shown_is_refused(hive: Hive, ada: AgentName) -> None:
+    shell.answer("approve", str(own(hive, ada, AgentConfig(role="x")).number), "--yes")
+    with pytest.raises(Conflict, match="is applied now, no longer 000000000000"):
+        deploying.roll_back(hive, ada, over="0" * 40, by=OPERATOR)
 
 
 def test_what_is_left_to_the_hive_waits_for_it(hive: Hive, ada: AgentName) -> None:
