@@ -22,7 +22,7 @@ from hyperhive.core.model import OPERATOR, AgentName, Flavor, Network
 @click.option(
     "--mount", "mounts", multiple=True, metavar="SRC:DST[:ro|rw]", help="Show it a folder of this machine; ro if not said."
 )
-@click.option("--env", multiple=True, metavar="K=V", help="A variable for its programs.")
+@click.option("--env", multiple=True, metavar="K=V", help="A variable for its programs. It is kept in git: no secrets.")
 @click.option("--network", type=click.Choice([one.value for one in Network]), help="What its container reaches: open, or none.")
 @click.option("--user", metavar="USER", help="Run it as this user of the machine (root only).")
 @click.option("--runtime", metavar="RUNTIME", help="The kind of container: bubblewrap, host, or auto.")

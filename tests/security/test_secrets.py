@@ -117,7 +117,8 @@ def test_a_login_is_nowhere_but_in_its_file_and_with_its_cli(home: Path) -> None
     state = hive.hive.paths.state
     build = f"state/builds/ada/{hive.agent('ada').deployed}/agent.json"
     assert told_by_files(home, secret.token) == {"state/agents/ada/token"}
-    assert told_by_files(home, secret.variable) == {build}
+    # A variable is configuration, which is kept in git and no place for secrets: `spawn --help` and agent.toml say so.
+    assert told_by_files(home, secret.variable) == {build, build.replace("agent.json", "tree/agent.toml")}
     assert told_by_files(home, secret.setting) == {"hive.toml"}
     own = os.geteuid()
     assert mode_of(hive.hive.paths.agent_token(ADA)) == (own, 0o600)
