@@ -162,6 +162,14 @@ def _build(
     return config
 
 
+def discard(hive: Hive, name: AgentName, number: int) -> None:
+    """Remove what a build made that somebody who died has left; its log and its files stay. Raises `Unavailable`."""
+    folder = hive.paths.build(name, number)
+    for made in ("home", "out"):
+        if os.path.lexists(folder / made):
+            beneath.remove(folder, made)
+
+
 def tree_of(hive: Hive, name: AgentName, number: int) -> Path:
     """The files of a deployment's commit."""
     return hive.paths.build(name, number) / "tree"

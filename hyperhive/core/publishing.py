@@ -14,6 +14,7 @@ from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 MAIN: Final = "refs/heads/main"
 # How long another one may take to publish, in seconds.
 LOCK_MOST: Final = 60.0
+DIED: Final = "whoever carried it out died, or nobody came to do it"
 # Whose references were to follow the rows, and did not. The words are those of an index, which counts with them alone.
 _UNPUBLISHED: Final = """
     SELECT agent FROM operation AS last WHERE verb = 'publish' AND state IN ('failed', 'expired') AND NOT EXISTS (
@@ -32,11 +33,24 @@ def settle(hive: Hive, name: AgentName, *, current: int | None = None, adopting:
     if adopting:
         adopt(hive, name)
     with hive.db.write():
-        told = [one for row in _dead(name, current) for one in _bury(hive, row)]
+        dead = _dead(name, current)
+        told = [one for row in dead for one in _bury(hive, row, DIED)]
     for who in told:
         doorbell.ring(hive.paths, who)
+    for row in dead:
+        # What cannot be removed now is in nobody's way.
+        with suppress(HyperhiveError):
+            building.discard(hive, name, row.number)
     if applied.exists(hive, name):
         applied.forget_incoming(hive, name)
+
+
+def withdraw(hive: Hive, name: AgentName, *, reason: str) -> list[AgentName]:
+    """What was decided for an agent and not begun fails, for it is gone. Within a write, after its operations have ended.
+
+    Gives back whom to ring for.
+    """
+    return [one for row in _dead(name, None) for one in _bury(hive, row, reason)]
 
 
 def adopt(hive: Hive, name: AgentName) -> None:
@@ -171,8 +185,7 @@ def _is_queued(number: int) -> bool:
     )
 
 
-def _bury(hive: Hive, row: DeploymentRow) -> list[AgentName]:
-    why = "whoever carried it out died, or nobody came to do it"
+def _bury(hive: Hive, row: DeploymentRow, why: str) -> list[AgentName]:
     DeploymentRow.update(outcome=DeploymentOutcome.FAILED, error=why, ended_at=hive.now()).where(
         DeploymentRow.number == row.number, DeploymentRow.outcome.is_null()
     ).execute()

@@ -528,3 +528,75 @@ def test_an_operation_that_failed_says_why(hive: Hive) -> None:
     assert ended.state is OperationState.FAILED
     assert "there is no agent bob" in (ended.error or "")
     assert [one.body.split(":")[0] for one in messages.inbox(hive, ADA)] == ["operation_failed"]
+
+
+# ---- what has changed meanwhile ----
+
+
+def test_what_was_decided_for_an_agent_that_is_gone_is_not_done_to_the_next_of_its_name(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    operation = approve(hive, approval)
+    agents.destroy(hive, ADA, by=OPERATOR)
+    assert operations.get(hive, operation).state is OperationState.EXPIRED
+    failed = deployments.get(hive, approval.number)
+    assert (failed.outcome, failed.error) == (DeploymentOutcome.FAILED, "ada was destroyed")
+    agents.spawn(hive, ADA, by=OPERATOR)
+    assert operations.ready(hive) == []
+    assert role_of(hive) == "first"
+
+
+def test_an_operation_that_a_purge_took_along_is_nobodys(hive: Hive) -> None:
+    operations.refuse(hive, 4711, error="it is gone")
+
+
+def test_a_spawn_that_failed_in_a_shell_is_typed_again(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    agents.destroy(hive, ADA, by=OPERATOR)
+
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builds, "write_build", full)
+        with pytest.raises(Unavailable):
+            agents.spawn(hive, ADA, by=OPERATOR)
+    failed = deployments.history(hive, ADA)[-1]
+    assert failed.outcome is DeploymentOutcome.FAILED
+    with pytest.raises(Conflict, match=f"deployment {failed.number} was no proposal"):
+        deploying.again(hive, failed.number, by=OPERATOR)
+    agents.spawn(hive, ADA, by=OPERATOR)
+
+
+@pytest.mark.box
+def test_a_request_for_an_agent_that_has_come_to_be_meanwhile_does_not_wait_for_anybody(manager: Hive) -> None:
+    asked = proposals.request_spawn(manager, BOB, by=EVE, reason="much to do")
+    agents.spawn(manager, BOB, runtime="host", by=OPERATOR)
+    with pytest.raises(Conflict, match="the agent bob exists already"):
+        operate.run(manager, asked)
+    agents.destroy(manager, EVE, by=OPERATOR)
+    with manager.db.write():
+        again = operations.ask(manager, BOB, Verb.PROPOSE, by=EVE, argument='{"kind":"config","commit":null}')
+    with pytest.raises(NotFound, match="eve was destroyed"):
+        operate.run(manager, again)
+    assert approvals.listed(manager) == []
+
+
+def test_what_a_killed_build_has_made_goes_when_that_is_noticed(home: Path, hive: Hive) -> None:
+    operation = approve(hive, propose(hive, "second"))
+    number = deployments.history(hive, ADA)[-1].number
+    folder = hive.paths.build(ADA, number)
+    code = """
+from hyperhive.core import building, operate
+real = building.applied.export
+def die(hive, name, commit, tree):
+    real(hive, name, commit, tree)
+    for made in ("home", "out"):
+        (tree.parent / made).mkdir()
+    os.kill(os.getpid(), 9)
+building.applied.export = die
+operate.run(hive, int(sys.argv[2]))
+"""
+    with program(home, code, str(operation)) as other:
+        assert other.wait() == -9
+    assert (folder / "out").is_dir()
+    settle(hive)
+    assert [path.name for path in folder.iterdir()] == ["tree"]
