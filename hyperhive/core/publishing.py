@@ -5,7 +5,7 @@ from typing import Final
 
 from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
 from hyperhive.core.builds import kept_config
-from hyperhive.core.errors import Expired, HyperhiveError
+from hyperhive.core.errors import Conflict, Expired, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder, is_held
 from hyperhive.core.model import AgentName, ApprovalState, DeploymentOutcome, Occasion, OperationState, Verb, Wanted
@@ -62,8 +62,13 @@ def adopt(hive: Hive, name: AgentName) -> None:
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is None or agent.deployed is None or deployments.applied_commit(agent) is not None:
             return
-        deployed, runtime = agent.deployed, agent.runtime
-    config = kept_config(hive, name, deployed)
+        deployed, runtime, lives = agent.deployed, agent.runtime, agent.wanted is not Wanted.DESTROYED
+    try:
+        config = kept_config(hive, name, deployed)
+    except Conflict as error:
+        if lives:
+            error.hint = f'make it anew: hyperhive destroy {name}, then hyperhive spawn {name} --role "…"'
+        raise
     applied.create(hive, name)
     commit = applied.write_commit(
         hive, name, {building.FILE: agent_toml.write(config)}, parent=None,
