@@ -1,5 +1,7 @@
 """A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -600,3 +602,76 @@ operate.run(hive, int(sys.argv[2]))
     assert (folder / "out").is_dir()
     settle(hive)
     assert [path.name for path in folder.iterdir()] == ["tree"]
+
+
+# ---- many at once ----
+
+DECIDERS = 64
+ROUNDS = 3
+
+
+def decide(hive: Hive, approval: Approval, who: int) -> str:
+    """What one of many does, in one word: a shell that approves, one that denies, one who was shown another commit, a hub."""
+    try:
+        match who % 4:
+            case 0:
+                operate.run(
+                    hive, approvals.approve(hive, approval.number, by=f"shell{who}", commit=approval.commit).operation or 0
+                )
+                return "approved"
+            case 1:
+                approvals.deny(hive, approval.number, by=f"denier{who}")
+                return "denied"
+            case 2:
+                approvals.approve(hive, approval.number, by=f"misled{who}", commit="0" * 40)
+                return "misled"
+            case _:
+                for one in operations.ready(hive):
+                    operate.run(hive, one.number)
+                return "looked"
+    except Conflict:
+        return "conflict"
+
+
+def test_of_many_who_decide_at_once_one_wins_and_what_is_deployed_is_what_was_shown(hive: Hive) -> None:
+    for number in range(ROUNDS):
+        before = applied.references(hive, ADA)[MAIN]
+        approval = propose(hive, f"role {number}")
+        hive.close()
+        ready, go = os.pipe()
+        heard, said = os.pipe()
+        children = []
+        for who in range(DECIDERS):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.close(go)
+                    # Until all are there: the end of the pipe lets them go together.
+                    os.read(ready, 1)
+                    os.write(said, f"{decide(hive, approval, who)}\n".encode())
+                finally:
+                    os._exit(0)
+            children.append(pid)
+        for end in (ready, said, go):
+            os.close(end)
+        for pid in children:
+            os.waitpid(pid, 0)
+        with open(heard, encoding="ascii") as lines:
+            words = Counter(line.strip() for line in lines)
+        for one in operations.ready(hive):
+            operate.run(hive, one.number)
+        found = approvals.get(hive, approval.number)
+        assert words.total() == DECIDERS
+        assert words["misled"] == 0
+        # The one who won may have found the hub at it already.
+        assert words["approved"] <= (found.state is ApprovalState.APPROVED)
+        assert words["denied"] == (found.state is ApprovalState.DENIED)
+        is_approved = found.state is ApprovalState.APPROVED
+        assert (found.decided_by or "").startswith("shell" if is_approved else "denier")
+        assert applied.references(hive, ADA)[MAIN] == (approval.commit if is_approved else before)
+        assert [one.approved_by for one in deployments.history(hive, ADA) if one.number == approval.number] == (
+            [found.decided_by] if is_approved else []
+        )
+        with hive.db.read():
+            done = OperationRow.select().where(OperationRow.verb == Verb.DEPLOY, OperationRow.argument == str(approval.number))
+            assert [row.state for row in done] == [OperationState.DONE] * is_approved
