@@ -210,7 +210,8 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
                 approvals.withdraw(hive, name, note=f"{name} was destroyed")
                 AgentRow.update(wanted=Wanted.DESTROYED, destroyed_at=hive.now()).where(AgentRow.name == name).execute()
                 EntryRow.create(agent=name, occasion=Occasion.DESTROY, by=by, at=hive.now())
-                told = notices.notify(hive, notices.managers(), f"destroyed: the agent {name} is gone; what it kept is kept.")
+                told = publishing.withdraw(hive, name, reason=f"{name} was destroyed")
+                told += notices.notify(hive, notices.managers(), f"destroyed: the agent {name} is gone; what it kept is kept.")
         publishing.follow(hive, name)
     for who in told:
         doorbell.ring(hive.paths, who)

@@ -101,7 +101,21 @@ def remove(parent: Path, name: str) -> None:
     It is first moved out of reach, beside itself, so that its name is free at once. `parent` must be the host's own.
     Doing it again goes on where it was interrupted. Raises `Unavailable` with what could not be removed.
     """
-    aside = f".{name}.purged"
+    try:
+        left = _remove(parent, name, aside := f".{name}.purged")
+    except OSError as error:
+        # Also a full disk, which may not even have room for the folder beside.
+        raise Unavailable(f"{clean(str(parent / name))} cannot be removed: {error.strerror}", hint=f"ls -la {parent}") from None
+    if left:
+        what = "; ".join(clean(text) for text in left[:5])
+        raise Unavailable(
+            f"{len(left)} {'thing' if len(left) == 1 else 'things'} of {name} cannot be removed: {what}",
+            hint=f"lsattr -R {parent / aside}",
+        )
+
+
+def _remove(parent: Path, name: str, aside: str) -> list[str]:
+    """Remove a folder by way of `aside`; gives back what stays, and why."""
     with opened(parent) as above:
         with contextlib.suppress(FileExistsError):
             os.mkdir(aside, 0o700, dir_fd=above)
@@ -110,13 +124,9 @@ def remove(parent: Path, name: str) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(name, str(next(numbers)), src_dir_fd=above, dst_dir_fd=trash)
             left = _Trash(trash, numbers).empty()
-        if left:
-            what = "; ".join(clean(text) for text in left[:5])
-            raise Unavailable(
-                f"{len(left)} {'thing' if len(left) == 1 else 'things'} of {name} cannot be removed: {what}",
-                hint=f"lsattr -R {parent / aside}",
-            )
-        os.rmdir(aside, dir_fd=above)
+        if not left:
+            os.rmdir(aside, dir_fd=above)
+    return left
 
 
 class _Trash:

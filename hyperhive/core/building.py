@@ -11,7 +11,7 @@ import msgspec
 
 from hyperhive.core import agent_toml, applied, beneath, builds, cgroups, folders, process
 from hyperhive.core.agent_config import AgentConfig
-from hyperhive.core.errors import CommandFailed, HyperhiveError, Invalid
+from hyperhive.core.errors import CommandFailed, HyperhiveError, Invalid, Unavailable
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, EventKind, clean
@@ -28,6 +28,8 @@ LOG_MOST: Final = 4 * 1024 * 1024
 EVENTS_MOST: Final = 500
 END: Final = 30
 _END_MOST: Final = 256 * 1024
+# And so many characters of each of those: a line may hold 64 KiB, and a manager's turn is to hold more than this.
+END_LINE_MOST: Final = 300
 _COPY: Final = ("cp", "-R", "/opt/source/.", "/opt/agent/")
 
 
@@ -64,7 +66,7 @@ class BuildLog:
     def __call__(self, line: str) -> None:
         """Take one line."""
         line = clean(line.expandtabs(4).replace("\n", " "))
-        self._end = [*self._end[1 - END :], line]
+        self._end = [*self._end[1 - END :], line if len(line) <= END_LINE_MOST else f"{line[:END_LINE_MOST]}…"]
         self._say(line)
         if self._room > 0:
             self._room -= len(line) + 1
@@ -125,13 +127,32 @@ def build(
     """Make what deployment `number` of an agent needs: its files, what its commands make of them, its `agent.json`.
 
     `uid` and `gid` are the agent's user. Each line goes to `say`. Raises `BuildFailed`, and `Invalid`, `Denied` or
-    `Unavailable` for a configuration that cannot be had here. What was left of an earlier try is removed first.
+    `Unavailable` for a configuration that cannot be had here, or a disk that does not take it. What was left of an earlier
+    try is removed first, and what a build that fails has made at its end: its log stays.
     """
     folder = hive.paths.build(name, number)
+    try:
+        return _build(hive, name, number, commit, folder, runtime=runtime, uid=uid, gid=gid, say=say)
+    except OSError as error:
+        raise Unavailable(f"{error.filename or folder} cannot be written: {error.strerror}", hint=f"df -h {folder}") from None
+
+
+def _build(
+    hive: Hive,
+    name: AgentName,
+    number: int,
+    commit: str,
+    folder: Path,
+    *,
+    runtime: Runtime,
+    uid: int | None,
+    gid: int | None,
+    say: Callable[[str], None],
+) -> AgentConfig:
     if folder.exists():
         beneath.remove(folder.parent, folder.name)
-    for above in (folder.parent.parent, folder.parent, folder):
-        # The agent's user walks through them, and lists nothing.
+    for above in (folder.parent, folder):
+        # The agent's user walks through them, and lists nothing. What lies above them is every agent's, and the hive's.
         above.mkdir(exist_ok=True)
         above.chmod(0o700 if uid is None else 0o711)
     config, _ = config_in(hive, name, commit)
@@ -153,6 +174,14 @@ def build(
     return config
 
 
+def discard(hive: Hive, name: AgentName, number: int) -> None:
+    """Remove what a build made that somebody who died has left; its log and its files stay. Raises `Unavailable`."""
+    folder = hive.paths.build(name, number)
+    for made in ("home", "out"):
+        if os.path.lexists(folder / made):
+            beneath.remove(folder, made)
+
+
 def tree_of(hive: Hive, name: AgentName, number: int) -> Path:
     """The files of a deployment's commit."""
     return hive.paths.build(name, number) / "tree"
@@ -166,6 +195,10 @@ def _workshop(folder: Path, name: AgentName, uid: int | None, gid: int | None) -
             folders.give(fd, made, uid, gid, name, folder / made)
     try:
         yield folder / "home", folder / "out"
+    except BaseException:
+        # It may be what has filled the disk.
+        beneath.remove(folder, "out")
+        raise
     finally:
         beneath.remove(folder, "home")
 

@@ -82,7 +82,7 @@ def update(
 def again(hive: Hive, number: int, *, by: str) -> tuple[int, int]:
     """Queue the commit of an earlier deployment of an agent once more. Gives back the new deployment and its operation.
 
-    Raises `NotFound`, and `Conflict` for one that never was decided for, or that is what the agent runs on.
+    Raises `NotFound`, and `Conflict` for one that did not fail, that nobody asked for, or that was decided over another commit.
     """
     earlier = deployments.get(hive, number)
     name = AgentName(earlier.agent)
@@ -93,6 +93,9 @@ def again(hive: Hive, number: int, *, by: str) -> tuple[int, int]:
             raise Conflict(f"deployment {number} has not ended yet", hint=f"`hyperhive show {number}`")
         if earlier.commit is None or earlier.outcome is DeploymentOutcome.DEPLOYED:
             raise Conflict(f"deployment {number} did not fail", hint=f"`hyperhive rollback {name} {number}` goes back to it")
+        if earlier.occasion is Occasion.SPAWN and earlier.approval is None:
+            # Only whoever typed it knows what else was asked for.
+            raise Conflict(f"deployment {number} was no proposal", hint=f"`hyperhive spawn {name}`")
         if earlier.onto != onto:
             raise _moved(number, earlier.onto, onto)
         again = next_number()
@@ -212,7 +215,9 @@ def _is_up_to_date(hive: Hive, name: AgentName) -> bool:
 
 def _target(hive: Hive, name: AgentName, to: int | None, now: str, deployed: int | None) -> Deployment:
     """The deployment that a rollback goes back to."""
-    done = [one for one in deployments.history(hive, name, limit=1000) if one.outcome is DeploymentOutcome.DEPLOYED]
+    done = [
+        one for one in deployments.history(hive, name, limit=1000) if one.outcome is DeploymentOutcome.DEPLOYED and one.commit
+    ]
     if to is not None:
         found = next((one for one in done if one.number == to), None)
         if found is None:

@@ -36,7 +36,7 @@ def write_files(repository: Path, entries: list[Entry], folder: Path) -> None:
         new.rename(folder)
         git.sync(folder.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Unavailable):
             beneath.remove(new.parent, new.name)
         raise Unavailable(f"{folder} cannot be written: {error.strerror}", hint=f"df -h {folder.parent}") from None
 

@@ -37,6 +37,7 @@ class HubOperations:
         self._tries: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
         self._patience = Patience()
+        self._known: set[int] = set()
 
     @property
     def pids(self) -> list[int]:
@@ -61,6 +62,9 @@ class HubOperations:
         ended = {number: child for number, child in self._processes.items() if child.poll() is not None}
         for number, child in ended.items():
             del self._processes[number], self._started[number]
+            if child.returncode == operations.Busy.exit_code:
+                # Somebody else was faster: it waits on, and that was no failure.
+                self._tries[number] -= 1
             if child.returncode < 0:
                 self._log(f"operation {number} was ended by signal {-child.returncode}")
         return bool(ended)
@@ -107,18 +111,32 @@ class HubOperations:
         approvals.resolve_overdue(self._hive)
         # A few at a time: what somebody waits for comes between them.
         unsettled = self._patience.due(publishing.unsettled(self._hive), now)[:MOST]
-        if not unsettled and not operations.is_overdue(self._hive):
-            return
+        waiting = operations.waiting(self._hive)
+        dead = operations.dead(self._hive)
+        if unsettled or dead or operations.is_overdue(self._hive, known=self._known):
+            self._put_right(unsettled, dead)
+        # What was seen in time is this hub's to do: it may have to wait for a place, and the clock may jump.
+        self._known = waiting
+        for tried in (self._tries, self._not_before):
+            for number in tried.keys() - waiting - self._processes.keys():
+                del tried[number]
+        self._patience.tried(unsettled, now)
+
+    def _put_right(self, unsettled: Sequence[AgentName], dead: Sequence[Operation]) -> None:
         told = []
         with self._hive.db.write():
-            for one in operations.expire(self._hive):
+            operations.bury(self._hive, [one.number for one in dead])
+            for one in dead:
+                told += notices.tell_not_done(self._hive, one, "its process died")
+            for one in operations.expire(self._hive, known=self._known):
                 self._log(f"operation {one.number}, {one.verb} of {one.agent}, waited for too long")
                 told += notices.tell_not_done(self._hive, one, "nobody came to do it in ten minutes")
             for name in unsettled:
                 deployments.unsettle(self._hive, name)
         for name in told:
             doorbell.ring(self._hive.paths, name)
-        self._patience.tried(unsettled, now)
+        for one in dead:
+            operations.ring_asker(self._hive, one.asked_by)
 
 
 class Patience:

@@ -1,12 +1,10 @@
 """Operations: what is asked for, under way, or over, one row each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
-
-from peewee import Expression
 
 from hyperhive.core import doorbell
 from hyperhive.core.db import next_number
@@ -34,6 +32,8 @@ QUICK_MOST: Final = 5.0
 ERROR_MOST: Final = 2000
 # How long a process that was ended may take to give its lock back, in seconds.
 TAKE_MOST: Final = 2.0
+# What is said of one whose process is gone.
+DIED: Final = "its process died"
 
 
 class Busy(Conflict):
@@ -136,7 +136,11 @@ def take(hive: Hive, name: AgentName, *verbs: Verb) -> list[tuple[int, Verb, str
     now = hive.now()
     with hive.db.write():
         OperationRow.update(state=OperationState.EXPIRED, error="nobody took it in time", ended_at=now).where(
-            OperationRow.agent == name, OperationRow.state == OperationState.PENDING, OperationRow.asked_at < now - PENDING_MOST
+            OperationRow.agent == name,
+            # What others are to do waits for them, however long.
+            OperationRow.verb.in_(FOR_HARNESS),
+            OperationRow.state == OperationState.PENDING,
+            OperationRow.asked_at < now - PENDING_MOST,
         ).execute()
         rows = list(
             OperationRow.select()
@@ -168,8 +172,10 @@ def refuse(hive: Hive, number: int, *, error: str) -> None:
         OperationRow.update(state=OperationState.FAILED, error=error[:ERROR_MOST], ended_at=hive.now()).where(
             OperationRow.number == number, OperationRow.state == OperationState.PENDING
         ).execute()
-        asked_by = OperationRow.get(OperationRow.number == number).asked_by
-    ring_asker(hive, asked_by)
+        # A purge may have taken it along.
+        row = OperationRow.get_or_none(OperationRow.number == number)
+    if row is not None:
+        ring_asker(hive, row.asked_by)
 
 
 def ring_asker(hive: Hive, asked_by: str) -> None:
@@ -183,21 +189,49 @@ def remember(number: int, result: str) -> None:
     OperationRow.update(result=result).where(OperationRow.number == number).execute()
 
 
-def is_overdue(hive: Hive) -> bool:
-    """Something has waited for too long to be taken."""
+def waiting(hive: Hive) -> set[int]:
+    """The numbers of all that waits for somebody to do it."""
     with hive.db.read():
-        return OperationRow.select().where(_overdue(hive)).exists()
+        rows = OperationRow.select(OperationRow.number).where(
+            OperationRow.state == OperationState.PENDING, OperationRow.verb.not_in(FOR_HARNESS)
+        )
+        return {row.number for row in rows}
 
 
-def expire(hive: Hive) -> list[Operation]:
-    """End what has waited for too long to be taken. Within a write. Gives back what was ended."""
-    now, old = hive.now(), _overdue(hive)
-    ended = [operation_from(row) for row in OperationRow.select().where(old)]
+def is_overdue(hive: Hive, *, known: Collection[int] = ()) -> bool:
+    """Something has waited for too long to be taken, none of which is `known` to somebody who will."""
+    with hive.db.read():
+        return bool(_overdue(hive, known))
+
+
+def expire(hive: Hive, *, known: Collection[int] = ()) -> list[Operation]:
+    """End what has waited for too long to be taken, but for what is `known`. Within a write. Gives back what was ended.
+
+    What waits for something else that is done to its agent is no such thing: that may take as long as a turn, or a build.
+    """
+    ended = [operation_from(row) for row in _overdue(hive, known)]
     if ended:
-        OperationRow.update(state=OperationState.EXPIRED, error="nobody took it in time", ended_at=now).where(
+        OperationRow.update(state=OperationState.EXPIRED, error="nobody took it in time", ended_at=hive.now()).where(
             OperationRow.number.in_([one.number for one in ended])
         ).execute()
     return ended
+
+
+def dead(hive: Hive) -> list[Operation]:
+    """What is said to be under way, and has nobody any more who does it."""
+    with hive.db.read():
+        rows = list(
+            OperationRow.select().where(OperationRow.state == OperationState.RUNNING, OperationRow.verb.not_in(FOR_HARNESS))
+        )
+    # Who does it takes the lock first, and gives it back last.
+    return [operation_from(row) for row in rows if not _is_alive(hive, row)]
+
+
+def bury(hive: Hive, numbers: Collection[int]) -> None:
+    """Those of these that are still said to be under way have failed. Within a write."""
+    OperationRow.update(state=OperationState.FAILED, error=DIED, ended_at=hive.now()).where(
+        OperationRow.number.in_(list(numbers)), OperationRow.state == OperationState.RUNNING
+    ).execute()
 
 
 def ready(hive: Hive) -> list[Operation]:
@@ -229,11 +263,11 @@ def listed(hive: Hive, *, everything: bool = False, by: str | None = None, limit
 
 
 def drop(hive: Hive, name: AgentName, *, reason: str) -> None:
-    """End the wishes that nobody will fulfil any more. Within a write."""
+    """End what nobody will do any more to an agent that is gone, nor to the next of its name. Within a write."""
     OperationRow.update(state=OperationState.EXPIRED, error=reason, ended_at=hive.now()).where(
         OperationRow.agent == name,
-        OperationRow.state.in_((OperationState.PENDING, OperationState.RUNNING)),
-        OperationRow.verb.in_(FOR_HARNESS),
+        OperationRow.verb.in_(FOR_HARNESS) & (OperationRow.state == OperationState.RUNNING)
+        | (OperationRow.verb != Verb.PUBLISH) & (OperationRow.state == OperationState.PENDING),
     ).execute()
 
 
@@ -296,17 +330,18 @@ def _begin(hive: Hive, number: int) -> None:
 
 def _bury(hive: Hive, name: AgentName) -> None:
     """Whoever wrote these rows died: it held the lock that this process holds now. Within a write."""
-    OperationRow.update(state=OperationState.FAILED, error="its process died", ended_at=hive.now()).where(
+    OperationRow.update(state=OperationState.FAILED, error=DIED, ended_at=hive.now()).where(
         OperationRow.agent == name, OperationRow.state == OperationState.RUNNING, OperationRow.verb.not_in(FOR_HARNESS)
     ).execute()
 
 
-def _overdue(hive: Hive) -> Expression:
-    return (
-        (OperationRow.state == OperationState.PENDING)
-        & (OperationRow.asked_at < hive.now() - PENDING_MOST)
-        & OperationRow.verb.not_in(FOR_HARNESS)
+def _overdue(hive: Hive, known: Collection[int]) -> list[OperationRow]:
+    old = OperationRow.select().where(
+        OperationRow.state == OperationState.PENDING,
+        OperationRow.asked_at < hive.now() - PENDING_MOST,
+        OperationRow.verb.not_in(FOR_HARNESS),
     )
+    return [row for row in old if row.number not in known and not is_held(hive.paths.operation_lock(AgentName(row.agent)))]
 
 
 def _waits(hive: Hive, name: AgentName) -> bool:

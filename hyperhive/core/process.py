@@ -30,6 +30,7 @@ BOX: Final = "HYPERHIVE_BOX"
 VISIT: Final = "HYPERHIVE_VISIT"
 # Tells a process of hyperhive's own which one started it.
 PARENT: Final = "HYPERHIVE_PARENT"
+_PIPE_MOST: Final = 1024**2
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 
@@ -116,8 +117,8 @@ def lines(
 ) -> Iterator[bytes | None]:
     """Run a program and give each line that it prints, on either stream, as it comes; None after each `tick` of silence.
 
-    A line longer than `line_most` bytes is cut. Whoever stops reading ends the program. Raises `Expired` after `timeout`
-    seconds, `CommandFailed` when it failed.
+    A line longer than `line_most` bytes is cut. The end of the program is the end, whatever it has left running. Whoever
+    stops reading ends it. Raises `Expired` after `timeout` seconds, `CommandFailed` when it failed.
     """
     import select
     import shlex
@@ -125,6 +126,10 @@ def lines(
     child = start(argv, env=env, stderr=STDOUT)
     assert child.stdout is not None
     fd = child.stdout.fileno()
+    ended = os.pidfd_open(child.pid)
+    waiting = [ended, fd]
+    # All that it has printed itself fits into the pipe (pipe(7)); what it has left running may print for ever.
+    to_read = _PIPE_MOST
     deadline = time.monotonic() + timeout
     rest = b""
     tail = b""
@@ -133,27 +138,33 @@ def lines(
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Expired(f"{argv[0]} took longer than {timeout:g} seconds", hint=f"to see why: {shlex.join(argv)}")
-            if not select.select([fd], [], [], min(tick, left))[0]:
+            ready = select.select(waiting, [], [], min(tick, left))[0]
+            if not ready:
                 yield None
-                continue
-            data = os.read(fd, 64 * 1024)
-            tail = (tail + data)[-TAIL:]
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                yield line[:line_most]
-            if not data:
+            if fd in ready and to_read > 0:
+                data = os.read(fd, 64 * 1024)
+                if ended in ready:
+                    to_read -= len(data)
+                tail = (tail + data)[-TAIL:]
+                *whole, rest = (rest + data).split(b"\n")
+                for line in whole:
+                    yield line[:line_most]
+                if not data:
+                    # It has closed what it prints on, and may go on all the same.
+                    waiting.remove(fd)
+                if len(rest) > line_most:
+                    # What follows of it is a line of its own: nothing that was printed is kept back for ever.
+                    yield rest[:line_most]
+                    rest = b""
+            elif ended in ready:
                 break
-            if len(rest) > line_most:
-                # What follows of it is a line of its own: nothing that was printed is kept back for ever.
-                yield rest[:line_most]
-                rest = b""
         if rest:
             yield rest
-        code = child.wait(max(0.0, deadline - time.monotonic()) + 1.0)
     finally:
+        os.close(ended)
         end_group(child)
-    if code != 0:
-        raise CommandFailed(argv, code=code, output=tail.decode("utf-8", "replace"))
+    if child.returncode != 0:
+        raise CommandFailed(argv, code=child.returncode, output=tail.decode("utf-8", "replace"))
 
 
 def attach(argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:

@@ -97,9 +97,7 @@ def request_spawn(
     agent_toml.read(agent_toml.write(AgentConfig(role=role, model=model)))
     with hive.db.write():
         roster.manager(by)
-        agent = AgentRow.get_or_none(AgentRow.name == name)
-        if agent is not None and agent.wanted is not Wanted.DESTROYED:
-            raise Conflict(f"the agent {name} exists already", hint="request_apply_commit changes its configuration")
+        _check_asked(name, asked)
         number = _ask(hive, name, asked, by=by)
     doorbell.ring_hive(hive.paths)
     return number
@@ -115,9 +113,11 @@ def run(hive: Hive, operation: int) -> Approval:
     asked = msgspec.json.decode(row.argument or "", type=Request)
     with operations.under_way(hive, name, Verb.PROPOSE, by=manager, number=operation):
         publishing.settle(hive, name)
-        applied.create(hive, name)
         with hive.db.read():
-            keeper = roster.living(manager)
+            # What was so when it was asked for need not be so any more.
+            keeper = roster.manager(manager)
+            _check_asked(name, asked)
+        applied.create(hive, name)
         uid, gid = identity(keeper.uid, keeper.user)
         if asked.commit is None:
             if proposed.is_there(hive, manager, name):
@@ -193,6 +193,16 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
         refused.message = f"proposal {number} failed: {refused.message}"
         raise refused
     return approvals.get(hive, number)
+
+
+def _check_asked(name: AgentName, asked: Request) -> None:
+    """A new agent is not there yet, and one that is to be changed is. Within a read or write. Raises `Conflict`, `NotFound`."""
+    if asked.kind is ApprovalKind.CONFIG:
+        roster.living(name)
+        return
+    agent = AgentRow.get_or_none(AgentRow.name == name)
+    if agent is not None and agent.wanted is not Wanted.DESTROYED:
+        raise Conflict(f"the agent {name} exists already", hint="request_apply_commit changes its configuration")
 
 
 def _kept(agent: AgentRow) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
 from hyperhive.core.builds import kept_config
-from hyperhive.core.errors import Expired, HyperhiveError
+from hyperhive.core.errors import Conflict, Expired, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder, is_held
 from hyperhive.core.model import AgentName, ApprovalState, DeploymentOutcome, Occasion, OperationState, Verb, Wanted
@@ -14,6 +14,7 @@ from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 MAIN: Final = "refs/heads/main"
 # How long another one may take to publish, in seconds.
 LOCK_MOST: Final = 60.0
+DIED: Final = "whoever carried it out died, or nobody came to do it"
 # Whose references were to follow the rows, and did not. The words are those of an index, which counts with them alone.
 _UNPUBLISHED: Final = """
     SELECT agent FROM operation AS last WHERE verb = 'publish' AND state IN ('failed', 'expired') AND NOT EXISTS (
@@ -32,11 +33,24 @@ def settle(hive: Hive, name: AgentName, *, current: int | None = None, adopting:
     if adopting:
         adopt(hive, name)
     with hive.db.write():
-        told = [one for row in _dead(name, current) for one in _bury(hive, row)]
+        dead = _dead(name, current)
+        told = [one for row in dead for one in _bury(hive, row, DIED)]
     for who in told:
         doorbell.ring(hive.paths, who)
+    for row in dead:
+        # What cannot be removed now is in nobody's way.
+        with suppress(HyperhiveError):
+            building.discard(hive, name, row.number)
     if applied.exists(hive, name):
         applied.forget_incoming(hive, name)
+
+
+def withdraw(hive: Hive, name: AgentName, *, reason: str) -> list[AgentName]:
+    """What was decided for an agent and not begun fails, for it is gone. Within a write, after its operations have ended.
+
+    Gives back whom to ring for.
+    """
+    return [one for row in _dead(name, None) for one in _bury(hive, row, reason)]
 
 
 def adopt(hive: Hive, name: AgentName) -> None:
@@ -48,8 +62,13 @@ def adopt(hive: Hive, name: AgentName) -> None:
         agent = AgentRow.get_or_none(AgentRow.name == name)
         if agent is None or agent.deployed is None or deployments.applied_commit(agent) is not None:
             return
-        deployed, runtime = agent.deployed, agent.runtime
-    config = kept_config(hive, name, deployed)
+        deployed, runtime, lives = agent.deployed, agent.runtime, agent.wanted is not Wanted.DESTROYED
+    try:
+        config = kept_config(hive, name, deployed)
+    except Conflict as error:
+        if lives:
+            error.hint = f'make it anew: hyperhive destroy {name}, then hyperhive spawn {name} --role "…"'
+        raise
     applied.create(hive, name)
     commit = applied.write_commit(
         hive, name, {building.FILE: agent_toml.write(config)}, parent=None,
@@ -171,8 +190,7 @@ def _is_queued(number: int) -> bool:
     )
 
 
-def _bury(hive: Hive, row: DeploymentRow) -> list[AgentName]:
-    why = "whoever carried it out died, or nobody came to do it"
+def _bury(hive: Hive, row: DeploymentRow, why: str) -> list[AgentName]:
     DeploymentRow.update(outcome=DeploymentOutcome.FAILED, error=why, ended_at=hive.now()).where(
         DeploymentRow.number == row.number, DeploymentRow.outcome.is_null()
     ).execute()

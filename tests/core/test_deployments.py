@@ -1,5 +1,7 @@
 """A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -548,3 +550,148 @@ def test_an_operation_that_failed_says_why(hive: Hive) -> None:
     assert ended.state is OperationState.FAILED
     assert "there is no agent bob" in (ended.error or "")
     assert [one.body.split(":")[0] for one in messages.inbox(hive, ADA)] == ["operation_failed"]
+
+
+# ---- what has changed meanwhile ----
+
+
+def test_what_was_decided_for_an_agent_that_is_gone_is_not_done_to_the_next_of_its_name(hive: Hive) -> None:
+    approval = propose(hive, "second")
+    operation = approve(hive, approval)
+    agents.destroy(hive, ADA, by=OPERATOR)
+    assert operations.get(hive, operation).state is OperationState.EXPIRED
+    failed = deployments.get(hive, approval.number)
+    assert (failed.outcome, failed.error) == (DeploymentOutcome.FAILED, "ada was destroyed")
+    agents.spawn(hive, ADA, by=OPERATOR)
+    assert operations.ready(hive) == []
+    assert role_of(hive) == "first"
+
+
+def test_an_operation_that_a_purge_took_along_is_nobodys(hive: Hive) -> None:
+    operations.refuse(hive, 4711, error="it is gone")
+
+
+def test_a_spawn_that_failed_in_a_shell_is_typed_again(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    agents.destroy(hive, ADA, by=OPERATOR)
+
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builds, "write_build", full)
+        with pytest.raises(Unavailable):
+            agents.spawn(hive, ADA, by=OPERATOR)
+    failed = deployments.history(hive, ADA)[-1]
+    assert failed.outcome is DeploymentOutcome.FAILED
+    with pytest.raises(Conflict, match=f"deployment {failed.number} was no proposal"):
+        deploying.again(hive, failed.number, by=OPERATOR)
+    agents.spawn(hive, ADA, by=OPERATOR)
+
+
+@pytest.mark.box
+def test_a_request_for_an_agent_that_has_come_to_be_meanwhile_does_not_wait_for_anybody(manager: Hive) -> None:
+    asked = proposals.request_spawn(manager, BOB, by=EVE, reason="much to do")
+    agents.spawn(manager, BOB, runtime="host", by=OPERATOR)
+    with pytest.raises(Conflict, match="the agent bob exists already"):
+        operate.run(manager, asked)
+    agents.destroy(manager, EVE, by=OPERATOR)
+    with manager.db.write():
+        again = operations.ask(manager, BOB, Verb.PROPOSE, by=EVE, argument='{"kind":"config","commit":null}')
+    with pytest.raises(NotFound, match="eve was destroyed"):
+        operate.run(manager, again)
+    assert approvals.listed(manager) == []
+
+
+def test_what_a_killed_build_has_made_goes_when_that_is_noticed(home: Path, hive: Hive) -> None:
+    operation = approve(hive, propose(hive, "second"))
+    number = deployments.history(hive, ADA)[-1].number
+    folder = hive.paths.build(ADA, number)
+    code = """
+from hyperhive.core import building, operate
+real = building.applied.export
+def die(hive, name, commit, tree):
+    real(hive, name, commit, tree)
+    for made in ("home", "out"):
+        (tree.parent / made).mkdir()
+    os.kill(os.getpid(), 9)
+building.applied.export = die
+operate.run(hive, int(sys.argv[2]))
+"""
+    with program(home, code, str(operation)) as other:
+        assert other.wait() == -9
+    assert (folder / "out").is_dir()
+    settle(hive)
+    assert [path.name for path in folder.iterdir()] == ["tree"]
+
+
+# ---- many at once ----
+
+DECIDERS = 64
+ROUNDS = 3
+
+
+def decide(hive: Hive, approval: Approval, who: int) -> str:
+    """What one of many does, in one word: a shell that approves, one that denies, one who was shown another commit, a hub."""
+    try:
+        match who % 4:
+            case 0:
+                operate.run(
+                    hive, approvals.approve(hive, approval.number, by=f"shell{who}", commit=approval.commit).operation or 0
+                )
+                return "approved"
+            case 1:
+                approvals.deny(hive, approval.number, by=f"denier{who}")
+                return "denied"
+            case 2:
+                approvals.approve(hive, approval.number, by=f"misled{who}", commit="0" * 40)
+                return "misled"
+            case _:
+                for one in operations.ready(hive):
+                    operate.run(hive, one.number)
+                return "looked"
+    except Conflict:
+        return "conflict"
+
+
+def test_of_many_who_decide_at_once_one_wins_and_what_is_deployed_is_what_was_shown(hive: Hive) -> None:
+    for number in range(ROUNDS):
+        before = applied.references(hive, ADA)[MAIN]
+        approval = propose(hive, f"role {number}")
+        hive.close()
+        ready, go = os.pipe()
+        heard, said = os.pipe()
+        children = []
+        for who in range(DECIDERS):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.close(go)
+                    # Until all are there: the end of the pipe lets them go together.
+                    os.read(ready, 1)
+                    os.write(said, f"{decide(hive, approval, who)}\n".encode())
+                finally:
+                    os._exit(0)
+            children.append(pid)
+        for end in (ready, said, go):
+            os.close(end)
+        for pid in children:
+            os.waitpid(pid, 0)
+        with open(heard, encoding="ascii") as lines:
+            words = Counter(line.strip() for line in lines)
+        for one in operations.ready(hive):
+            operate.run(hive, one.number)
+        found = approvals.get(hive, approval.number)
+        assert words.total() == DECIDERS
+        assert words["misled"] == 0
+        # The one who won may have found the hub at it already.
+        assert words["approved"] <= (found.state is ApprovalState.APPROVED)
+        assert words["denied"] == (found.state is ApprovalState.DENIED)
+        is_approved = found.state is ApprovalState.APPROVED
+        assert (found.decided_by or "").startswith("shell" if is_approved else "denier")
+        assert applied.references(hive, ADA)[MAIN] == (approval.commit if is_approved else before)
+        assert [one.approved_by for one in deployments.history(hive, ADA) if one.number == approval.number] == (
+            [found.decided_by] if is_approved else []
+        )
+        with hive.db.read():
+            done = OperationRow.select().where(OperationRow.verb == Verb.DEPLOY, OperationRow.argument == str(approval.number))
+            assert [row.state for row in done] == [OperationState.DONE] * is_approved

@@ -120,3 +120,36 @@ def test_a_log_whose_standard_error_is_closed_goes_on(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "stderr", closed)
     Log("me", tmp_path / "log")("heard")
     assert "heard" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+LEAVES = """
+import subprocess, sys
+left = subprocess.Popen(["sh", "-c", sys.argv[1]], start_new_session=sys.argv[2] == "alone")
+print(left.pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("busy", ["sleep 100", "while true; do echo more; done"])
+@pytest.mark.parametrize("where", ["alone", "in its group"])
+def test_what_a_program_leaves_running_is_not_waited_for(busy: str, where: str) -> None:
+    found = process.lines([*python(LEAVES), busy, where], timeout=20.0)
+    pid = next(line for line in found if line and line.isdigit())
+    try:
+        assert {line.strip(b"more") for line in found if line} <= {b""}
+    finally:
+        if where == "alone":
+            os.killpg(int(pid), 9)
+
+
+def test_how_a_program_ended_is_told_also_when_it_closed_what_it_prints_on() -> None:
+    with pytest.raises(CommandFailed) as failed:
+        list(process.lines(["sh", "-c", "echo said; exec >&- 2>&-; sleep 0.1; exit 7"], timeout=20.0))
+    assert failed.value.code == 7
+    with pytest.raises(Expired):
+        list(process.lines(["sh", "-c", "exec >&- 2>&-; sleep 100"], timeout=0.2))
+
+
+def test_all_that_a_program_printed_is_read_also_after_its_end() -> None:
+    script = "import os; os.write(1, b'a' * 60_000 + b'\\nb')"
+    lines = process.lines(python(script), timeout=20.0)
+    assert [len(line or b"") for line in lines] == [60_000, 1]
