@@ -13,7 +13,7 @@ from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, is_held
-from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb, parse_name
+from hyperhive.core.model import OPERATOR, AgentName, Operation, OperationState, UnderWay, Verb, parse_name
 from hyperhive.core.tables import OperationRow
 
 # Nobody took it for so long: it will not happen any more.
@@ -23,8 +23,11 @@ NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Ver
 FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 # What is asked of the harness that lives now, and of no later one.
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
-# So many operations of one asker may wait at a time.
+# So many operations of one asker may wait at a time, and so many may an agent ask for in an hour.
 WAITING_MOST: Final = 20
+HOURLY_MOST: Final = 300
+# Who asks as no agent.
+HIVES_OWN: Final = (OPERATOR, "hive")
 # How long a tool waits for the operation that it asked for: for one that proposes, and for any other, in seconds.
 ANSWER_MOST: Final = 30.0
 QUICK_MOST: Final = 5.0
@@ -92,8 +95,8 @@ def _ended_waiting(hive: Hive, name: AgentName, lock: Lock) -> bool:
 def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | None = None) -> int:
     """Ask for something to be done to an agent: of its harness, or of `operate`. Within a write. Gives back the number.
 
-    The same that waits already is not asked twice. Ring for it after the commit. Raises `Conflict` for one who has asked
-    for too much already.
+    The same that waits already is not asked twice by the same one. Ring for it after the commit. Raises `Conflict` for
+    one who has asked for too much already.
     """
     same = OperationRow.get_or_none(
         OperationRow.agent == name,
@@ -109,6 +112,7 @@ def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | Non
         waiting = OperationRow.select().where(OperationRow.asked_by == by, OperationRow.state == OperationState.PENDING).count()
         if waiting >= WAITING_MOST:
             raise Conflict(f"{waiting} operations that {by} asked for wait already", hint="`hyperhive operations`")
+        _check_pace(hive, by)
     if same is not None:
         OperationRow.update(argument=argument, asked_at=hive.now()).where(OperationRow.number == same.number).execute()
         return int(same.number)
@@ -277,6 +281,18 @@ def running(hive: Hive) -> dict[str, UnderWay]:
 def without_harness(hive: Hive) -> set[str]:
     """The agents to which something is being done that needs their harness gone."""
     return {row.agent for row in _living(hive) if row.verb in NEEDS_NO_HARNESS}
+
+
+def _check_pace(hive: Hive, by: str) -> None:
+    """Refuse an agent that asks without end: each operation leaves rows, and each proposal tags. Within a write."""
+    if by in HIVES_OWN:
+        return
+    now = hive.now()
+    # What was asked in the future was asked before the clock was set back.
+    recent = (OperationRow.asked_by == by) & (OperationRow.asked_at > now - timedelta(hours=1)) & (OperationRow.asked_at <= now)
+    asked = OperationRow.select().where(recent).count()
+    if asked >= HOURLY_MOST:
+        raise Conflict(f"{by} has asked for {asked} operations in an hour", hint="wait, and ask for fewer")
 
 
 def _begin(hive: Hive, number: int) -> None:

@@ -199,6 +199,10 @@ def test_what_does_not_build_on_what_is_applied_is_rebased_and_taken(home: Path)
         (waiting,) = hive.until(lambda: approvals.listed(hive.hive), "it waits for the operator")
         assert 'role = "You look after tulips."\nthe operator\'s\n' in mind.results[2]
         assert f"proposal {waiting.number} waits" in hive.until(lambda: "".join(mind.results[3:]), "it was answered")
+        approvals.deny(hive.hive, waiting.number, by=OPERATOR, note="no flowers")
+        about = f"proposal {waiting.number} (the configuration of bob, commit {waiting.commit})"
+        assert f"approval_resolved: {about} was denied by operator: no flowers" in told(hive, mind, "approval_resolved:")
+        hive.until(lambda: f"refs/tags/denied/{waiting.number}" in applied.references(hive.hive, BOB), "it is tagged")
 
 
 def test_what_is_applied_cannot_be_written_from_inside(home: Path) -> None:
@@ -242,7 +246,7 @@ def test_a_clone_that_cannot_be_made_keeps_no_turn_from_beginning(home: Path) ->
 
 def test_a_manager_restarts_itself_and_stops_others(home: Path) -> None:
     mind = Mind(
-        anew=[call("restart", name="mona"), call("stop", name="bob"), call("logs", name="mona")],
+        anew=[call("restart", name="mona"), call("stop", name="bob"), call("update", name="bob"), call("logs", name="mona")],
         on=[call("start", name="bob")],
     )
     with Swarm(home, mind) as hive:
@@ -250,14 +254,16 @@ def test_a_manager_restarts_itself_and_stops_others(home: Path) -> None:
         hive.spawn("bob")
         hive.send("mona", "do: anew")
         assert hive.turn_ended(1, "mona").outcome is Outcome.OK
-        assert mind.results[:2] == ["mona is restarted when your turn ends", "bob is stopped"]
-        assert "epoch 1 begins" in mind.results[2]
+        assert mind.results[:3] == [
+            "mona is restarted when your turn ends", "bob is stopped", "bob is up to date: there is nothing to do",
+        ]  # fmt: skip
+        assert "epoch 1 begins" in mind.results[3]
         assert hive.agent("bob").wanted is Wanted.STOPPED
         hive.send("mona", "do: on")
         second = hive.turn_ended(2, "mona")
         assert (second.outcome, second.epoch) == (Outcome.OK, 2)
         assert "You were restarted." in mind.heard[-1]
-        assert mind.results[3] == "bob is started"
+        assert mind.results[4] == "bob is started"
         assert hive.agent("bob").wanted is Wanted.STARTED
 
 
