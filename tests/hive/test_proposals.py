@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import applied, approvals, operate, proposals
+from hyperhive.core import applied, approvals, box, operate, proposals
 from hyperhive.core.approvals import Approval
-from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Flavor, Outcome, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Flavor, OperationState, Outcome, Wanted
 from hyperhive.demo.reply import Reply, say, use
 from hyperhive.demo.request import Request
 from tests.support.swarm import Swarm
@@ -242,6 +242,20 @@ def test_a_clone_that_cannot_be_made_keeps_no_turn_from_beginning(home: Path) ->
         hive.turn_ended(2, "mona")
         assert mind.results[1].split() == ["bob", "mona"]
         assert hive.agent("mona").warnings == []
+
+
+def test_a_proposal_stands_though_its_clone_cannot_be_made(home: Path) -> None:
+    with Swarm(home, Mind(), up=False) as hive:
+        mona = hive.spawn("mona", manager=True)
+        box.prepare(hive.hive, mona)
+        hive.hive.paths.proposed(mona).chmod(0o500)
+        number = proposals.request_spawn(hive.hive, CLEO, by=mona, reason="more hands")
+        assert operate.run(hive.hive, number).state is OperationState.DONE
+        assert [one.agent for one in approvals.listed(hive.hive)] == ["cleo"]
+        assert "Permission denied" in str(box.prepare(hive.hive, mona).warnings)
+        hive.hive.paths.proposed(mona).chmod(0o700)
+        assert box.prepare(hive.hive, mona).warnings == []
+        assert (hive.hive.paths.proposed(mona) / "cleo/agent.toml").exists()
 
 
 def test_a_manager_restarts_itself_and_stops_others(home: Path) -> None:
