@@ -10,7 +10,7 @@ from hyperhive.cli import reviews as show
 from hyperhive.cli.each import each
 from hyperhive.cli.params import DEPLOYED, FAILED, NAME, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import deploying, meta, operate, reviews, roster
+from hyperhive.core import deploying, meta, operate, requests, reviews, roster
 from hyperhive.core import deployments as core
 from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import Invalid
@@ -152,7 +152,7 @@ def log(hive: Hive, name: AgentName | None, newest: int, as_json: bool) -> None:
 
 def _update(hive: Hive, name: AgentName, *, detach: bool) -> None:
     if detach:
-        if deploying.ask_update(hive, name, by=OPERATOR) is None:
+        if requests.update(hive, name, by=OPERATOR) is None:
             screen.line(f"{name} is up to date")
         else:
             carrying.leave(hive, f"the update of {name}")

@@ -152,9 +152,12 @@ def _build(
     if folder.exists():
         beneath.remove(folder.parent, folder.name)
     for above in (folder.parent, folder):
-        # The agent's user walks through them, and lists nothing. What lies above them is every agent's, and the hive's.
+        # The agent's user walks through them, and lists nothing; nobody else does, for the files below are open. What lies
+        # above them is every agent's, and the hive's.
         above.mkdir(exist_ok=True)
-        above.chmod(0o700 if uid is None else 0o711)
+        if uid is not None:
+            os.chown(above, -1, uid if gid is None else gid)
+        above.chmod(0o700 if uid is None else 0o710)
     config, _ = config_in(hive, name, commit)
     applied.export(hive, name, commit, tree_of(hive, name, number))
     # What this machine cannot give is found out before anything runs.

@@ -112,20 +112,6 @@ def again(hive: Hive, number: int, *, by: str) -> tuple[int, int]:
     return again, operation
 
 
-def ask_update(hive: Hive, name: AgentName, *, by: str) -> int | None:
-    """Ask for the same, to be done by the hive. Gives back the operation, None when there is nothing to do.
-
-    Raises `NotFound`, `Conflict`.
-    """
-    if _is_up_to_date(hive, name):
-        return None
-    with hive.db.write():
-        roster.living(name)
-        number = operations.ask(hive, name, Verb.UPDATE, by=by)
-    doorbell.ring_hive(hive.paths)
-    return number
-
-
 def earlier(hive: Hive, name: AgentName, number: int | None = None) -> Deployment:
     """What an agent would go back to: that deployment, else the one before the one that is applied now.
 

@@ -21,9 +21,10 @@ NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Ver
 FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 # What is asked of the harness that lives now, and of no later one.
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
-# So many operations of one agent's asking may wait at a time. The operator is no flood, and what the hive itself asks for
-# must not be refused to whoever decides.
+# So many operations of one agent's asking may wait at a time, and so many may it ask for in an hour. The operator is no
+# flood, and what the hive itself asks for must not be refused to whoever decides.
 WAITING_MOST: Final = 20
+HOURLY_MOST: Final = 300
 HIVE: Final = "hive"
 # How long a tool waits for the operation that it asked for: for one that proposes, and for any other, in seconds.
 ANSWER_MOST: Final = 30.0
@@ -96,8 +97,8 @@ def _ended_waiting(hive: Hive, name: AgentName, lock: Lock) -> bool:
 def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | None = None) -> int:
     """Ask for something to be done to an agent: of its harness, or of `operate`. Within a write. Gives back the number.
 
-    The same that waits already is not asked twice. Ring for it after the commit. Raises `Conflict` for one who has asked
-    for too much already.
+    The same that waits already is not asked twice by the same one. Ring for it after the commit. Raises `Conflict` for
+    one who has asked for too much already.
     """
     same = OperationRow.get_or_none(
         OperationRow.agent == name,
@@ -113,6 +114,7 @@ def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | Non
         waiting = OperationRow.select().where(OperationRow.asked_by == by, OperationRow.state == OperationState.PENDING).count()
         if waiting >= WAITING_MOST:
             raise Conflict(f"{waiting} operations that {by} asked for wait already", hint="`hyperhive operations`")
+        _check_pace(hive, by)
     if same is not None:
         OperationRow.update(argument=argument, asked_at=hive.now()).where(OperationRow.number == same.number).execute()
         return int(same.number)
@@ -315,6 +317,16 @@ def running(hive: Hive) -> dict[str, UnderWay]:
 def without_harness(hive: Hive) -> set[str]:
     """The agents to which something is being done that needs their harness gone."""
     return {row.agent for row in _living(hive) if row.verb in NEEDS_NO_HARNESS}
+
+
+def _check_pace(hive: Hive, by: str) -> None:
+    """Refuse an agent that asks without end: each operation leaves rows, and each proposal tags. Within a write."""
+    now = hive.now()
+    # What was asked in the future was asked before the clock was set back.
+    recent = (OperationRow.asked_by == by) & (OperationRow.asked_at > now - timedelta(hours=1)) & (OperationRow.asked_at <= now)
+    asked = OperationRow.select().where(recent).count()
+    if asked >= HOURLY_MOST:
+        raise Conflict(f"{by} has asked for {asked} operations in an hour", hint="wait, and ask for fewer")
 
 
 def _begin(hive: Hive, number: int) -> None:

@@ -22,19 +22,16 @@ LINES_MOST: Final = 200
 NOTE_MOST: Final = 300
 ANSWER_BYTES: Final = 16 * 1024
 
-Name = Annotated[str, Field(description="an agent's name")]
-Commit = Annotated[str, Field(description="the whole id of a commit in /config/NAME: git rev-parse HEAD")]
-
 
 @tool(changes=True)
 async def request_spawn(
     call: Call,
-    name: Annotated[str, Field(description="a lower-case letter, then letters, digits, dashes")],
-    reason: Annotated[str, Field(description="what for: the operator reads it")],
-    role: Annotated[str, Field(description="what the agent is told about its task")] = "",
+    name: Annotated[str, Field(description="small letters, digits, dashes")],
+    reason: Annotated[str, Field(description="for the operator")],
+    role: Annotated[str, Field(description="for the agent")] = "",
     model: str | None = None,
-    commit: Annotated[str | None, Field(description="in place of role and model: a commit in /config/NAME")] = None,
-    manager: Annotated[bool, Field(description="make it a manager")] = False,
+    commit: Annotated[str | None, Field(description="of /config/NAME, in place of role and model")] = None,
+    manager: bool = False,
 ) -> str:
     """Ask the operator for a new agent."""
     seat = seat_of(call)
@@ -54,39 +51,39 @@ async def request_spawn(
 @tool(changes=True)
 async def request_apply_commit(
     call: Call,
-    name: Name,
-    commit: Commit,
-    reason: Annotated[str, Field(description="why: the operator reads it")] = "",
+    name: str,
+    commit: Annotated[str, Field(description="its whole id")],
+    reason: Annotated[str, Field(description="for the operator")] = "",
 ) -> str:
-    """Ask the operator to apply a commit of /config/NAME to the agent. It replaces your earlier request for that agent."""
+    """Ask the operator to apply a commit of /config/NAME to the agent."""
     seat = seat_of(call)
     return await _proposed(seat, proposals.request(seat.hive, parse_name(name), by=seat.name, commit=commit, reason=reason))
 
 
 @tool(changes=True)
-async def start(call: Call, name: Name) -> str:
-    """Start an agent, also one that crashed or is held back."""
+async def start(call: Call, name: str) -> str:
+    """Start an agent, also one that is held back."""
     seat = seat_of(call)
     return await _done(seat, requests.start(seat.hive, parse_name(name), by=seat.name))
 
 
 @tool(changes=True)
-async def stop(call: Call, name: Name) -> str:
-    """Stop an agent when its turn ends. Its mail waits until it is started."""
+async def stop(call: Call, name: str) -> str:
+    """Stop an agent when its turn ends. Its mail waits."""
     seat = seat_of(call)
     return await _done(seat, requests.stop(seat.hive, parse_name(name), by=seat.name))
 
 
 @tool(changes=True)
-async def restart(call: Call, name: Name) -> str:
-    """Restart an agent when its turn ends. It keeps its conversation and its mail."""
+async def restart(call: Call, name: str) -> str:
+    """Restart an agent when its turn ends. Nothing is lost."""
     seat = seat_of(call)
     return await _done(seat, requests.restart(seat.hive, parse_name(name), by=seat.name))
 
 
 @tool(changes=True)
-async def update(call: Call, name: Name) -> str:
-    """Build an agent anew where what it stands on is out of date."""
+async def update(call: Call, name: str) -> str:
+    """Renew what an agent stands on, where that is out of date."""
     seat = seat_of(call)
     number = requests.update(seat.hive, parse_name(name), by=seat.name)
     return f"{name} is up to date: there is nothing to do" if number is None else await _done(seat, number)
@@ -94,7 +91,7 @@ async def update(call: Call, name: Name) -> str:
 
 @tool(changes=False)
 async def approvals(call: Call, limit: Annotated[int, Field(description=f"1 to {LIST_MOST}")] = 20) -> str:
-    """What you asked the operator for and what became of it, the newest first."""
+    """What you proposed and what became of it, the newest first."""
     seat = seat_of(call)
     coming = [_coming(one) for one in reversed(requests.coming(seat.hive, seat.name))]
     asked = [_asked(one) for one in requests.asked(seat.hive, seat.name, limit=min(max(limit, 1), LIST_MOST))]
@@ -102,8 +99,8 @@ async def approvals(call: Call, limit: Annotated[int, Field(description=f"1 to {
 
 
 @tool(changes=False)
-async def logs(call: Call, name: Name, lines: Annotated[int, Field(description=f"1 to {LINES_MOST}")] = 50) -> str:
-    """The end of an agent's journal: why its turns begin, fail, or do not begin."""
+async def logs(call: Call, name: str, lines: Annotated[int, Field(description=f"1 to {LINES_MOST}")] = 50) -> str:
+    """The end of an agent's journal."""
     seat = seat_of(call)
     agent = parse_name(name)
     with seat.hive.db.read():
@@ -124,7 +121,9 @@ async def _proposed(seat: Seat, number: int) -> str:
     ended = await _ended(seat, number, operations.ANSWER_MOST)
     if ended is None:
         return f"operation {number} waits; `approvals` shows what became of it"
-    return f"proposal {ended.result} waits for the operator: end your turn, the decision comes as mail"
+    note = all_approvals.get(seat.hive, int(ended.result or 0)).note
+    told = f" ({' '.join(clean(note).split())})" if note else ""
+    return f"proposal {ended.result} waits for the operator{told}: end your turn, the decision comes as mail"
 
 
 async def _done(seat: Seat, number: int) -> str:

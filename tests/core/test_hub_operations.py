@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from hyperhive.core import messages, operate, operations
-from hyperhive.core.errors import HyperhiveError
+from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_operations import AGENT_MOST, MOST, HubOperations
 from hyperhive.core.log import Log
@@ -59,6 +59,20 @@ def test_places_are_given_back(hive: Hive, hub: HubOperations) -> None:
         hub.reap()
         time.sleep(0.01)
     assert {operations.get(hive, number).state for number in numbers} == {OperationState.FAILED}
+
+
+def test_an_agent_that_asks_without_end_is_stopped_for_an_hour_and_the_operator_never(hive: Hive, hub: HubOperations) -> None:
+    with time_machine.travel(datetime(2026, 3, 1, tzinfo=UTC), tick=False) as clock:
+        for number in range(operations.HOURLY_MOST):
+            for by in (EVE, OPERATOR):
+                with hive.db.write():
+                    one = operations.ask(hive, EVE, Verb.PROPOSE, by=by, argument=str(number))
+                operations.refuse(hive, one, error="no")
+        with pytest.raises(Conflict, match="eve has asked for 300 operations in an hour"):
+            ask(hive, Verb.START, by=EVE, count=1)
+        ask(hive, Verb.START, by=OPERATOR, count=1)
+        clock.shift(timedelta(hours=1))
+        ask(hive, Verb.START, by=EVE, count=1)
 
 
 def test_who_asked_for_what_nobody_took_is_told(hive: Hive, hub: HubOperations) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import applied, approvals, operate, proposals
+from hyperhive.core import applied, approvals, box, operate, proposals
 from hyperhive.core.approvals import Approval
-from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Flavor, Outcome, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Flavor, OperationState, Outcome, Wanted
 from hyperhive.demo.reply import Reply, say, use
 from hyperhive.demo.request import Request
 from tests.support.swarm import Swarm
@@ -199,6 +199,10 @@ def test_what_does_not_build_on_what_is_applied_is_rebased_and_taken(home: Path)
         (waiting,) = hive.until(lambda: approvals.listed(hive.hive), "it waits for the operator")
         assert 'role = "You look after tulips."\nthe operator\'s\n' in mind.results[2]
         assert f"proposal {waiting.number} waits" in hive.until(lambda: "".join(mind.results[3:]), "it was answered")
+        approvals.deny(hive.hive, waiting.number, by=OPERATOR, note="no flowers")
+        about = f"proposal {waiting.number} (the configuration of bob, commit {waiting.commit})"
+        assert f"approval_resolved: {about} was denied by operator: no flowers" in told(hive, mind, "approval_resolved:")
+        hive.until(lambda: f"refs/tags/denied/{waiting.number}" in applied.references(hive.hive, BOB), "it is tagged")
 
 
 def test_what_is_applied_cannot_be_written_from_inside(home: Path) -> None:
@@ -240,9 +244,23 @@ def test_a_clone_that_cannot_be_made_keeps_no_turn_from_beginning(home: Path) ->
         assert hive.agent("mona").warnings == []
 
 
+def test_a_proposal_stands_though_its_clone_cannot_be_made(home: Path) -> None:
+    with Swarm(home, Mind(), up=False) as hive:
+        mona = hive.spawn("mona", manager=True)
+        box.prepare(hive.hive, mona)
+        hive.hive.paths.proposed(mona).chmod(0o500)
+        number = proposals.request_spawn(hive.hive, CLEO, by=mona, reason="more hands")
+        assert operate.run(hive.hive, number).state is OperationState.DONE
+        assert [one.agent for one in approvals.listed(hive.hive)] == ["cleo"]
+        assert "Permission denied" in str(box.prepare(hive.hive, mona).warnings)
+        hive.hive.paths.proposed(mona).chmod(0o700)
+        assert box.prepare(hive.hive, mona).warnings == []
+        assert (hive.hive.paths.proposed(mona) / "cleo/agent.toml").exists()
+
+
 def test_a_manager_restarts_itself_and_stops_others(home: Path) -> None:
     mind = Mind(
-        anew=[call("restart", name="mona"), call("stop", name="bob"), call("logs", name="mona")],
+        anew=[call("restart", name="mona"), call("stop", name="bob"), call("update", name="bob"), call("logs", name="mona")],
         on=[call("start", name="bob")],
     )
     with Swarm(home, mind) as hive:
@@ -250,14 +268,16 @@ def test_a_manager_restarts_itself_and_stops_others(home: Path) -> None:
         hive.spawn("bob")
         hive.send("mona", "do: anew")
         assert hive.turn_ended(1, "mona").outcome is Outcome.OK
-        assert mind.results[:2] == ["mona is restarted when your turn ends", "bob is stopped"]
-        assert "epoch 1 begins" in mind.results[2]
+        assert mind.results[:3] == [
+            "mona is restarted when your turn ends", "bob is stopped", "bob is up to date: there is nothing to do",
+        ]  # fmt: skip
+        assert "epoch 1 begins" in mind.results[3]
         assert hive.agent("bob").wanted is Wanted.STOPPED
         hive.send("mona", "do: on")
         second = hive.turn_ended(2, "mona")
         assert (second.outcome, second.epoch) == (Outcome.OK, 2)
         assert "You were restarted." in mind.heard[-1]
-        assert mind.results[3] == "bob is started"
+        assert mind.results[4] == "bob is started"
         assert hive.agent("bob").wanted is Wanted.STARTED
 
 

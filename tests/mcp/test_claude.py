@@ -68,6 +68,7 @@ def test_every_tool_works_and_is_loaded_with_its_instructions(home: Path, place:
         ]  # fmt: skip
     assert {tool(one.name) for one in worker.TOOLS} <= set(api.requests[0].tools)
     assert server.INSTRUCTIONS in json.dumps(api.requests[0].body, ensure_ascii=False)
+    assert "readOnlyHint" not in json.dumps(api.requests[0].body)
     told = {result.text for result in results[:3]}
     assert any(text.startswith("ada, worker;") for text in told)
     assert "ada, worker, idle\nbob, worker, idle\neve, manager, idle" in told

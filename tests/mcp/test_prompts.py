@@ -9,8 +9,11 @@ from mcp_types import Tool
 
 import hyperhive
 from hyperhive import prompts
+from hyperhive.core import building
 from hyperhive.core.model import OPERATOR, Flavor
-from hyperhive.mcp import server, worker
+from hyperhive.core.proposals import PROTECTED
+from hyperhive.core.runtimes.bubblewrap import APPLIED, CONFIG
+from hyperhive.mcp import manager, server, worker
 
 CORE = Path(hyperhive.__file__).parent / "core"
 # What stands in backquotes and is no tool.
@@ -18,6 +21,8 @@ OTHER_WORDS = {OPERATOR, "sleep", "key", "hyperhive"}
 # English needs more characters a token than this: the estimate errs on the side of caution.
 CHARACTERS_A_TOKEN = 3.5
 TOKENS_MOST = 1500
+MANAGERS_TOKENS_MOST = 3000
+TOOLS = {Flavor.WORKER: worker.TOOLS, Flavor.MANAGER: (*worker.TOOLS, *manager.TOOLS)}
 
 
 def opening(node: ast.expr, module: ast.Module) -> set[str]:
@@ -84,7 +89,7 @@ def test_a_notice_without_a_word_is_found() -> None:
 @pytest.mark.parametrize("flavor", Flavor)
 def test_no_tool_is_promised_that_does_not_exist(flavor: Flavor) -> None:
     named = set(re.findall(r"`([a-z_]+)`", prompts.text(flavor)))
-    tools = {tool.name for tool in worker.TOOLS}
+    tools = {tool.name for tool in TOOLS[flavor]}
     assert tools <= named
     assert named <= tools | OTHER_WORDS
 
@@ -99,12 +104,53 @@ def test_a_manager_is_told_all_that_a_worker_is() -> None:
     assert prompts.text(Flavor.MANAGER).startswith(prompts.text(Flavor.WORKER))
 
 
-def test_what_a_worker_is_told_is_short() -> None:
+@pytest.mark.parametrize(("flavor", "most"), [(Flavor.WORKER, TOKENS_MOST), (Flavor.MANAGER, MANAGERS_TOKENS_MOST)])
+def test_what_an_agent_is_told_is_short(flavor: Flavor, most: int) -> None:
+    # Without the annotations, which the agent CLI keeps to itself (test_claude.py).
     tools = "".join(
-        Tool(
-            name=tool.name, description=tool.description, input_schema=tool.parameters, annotations=tool.annotations
-        ).model_dump_json(by_alias=True, exclude_none=True)
-        for tool in worker.TOOLS
+        Tool(name=tool.name, description=tool.description, input_schema=tool.parameters).model_dump_json(
+            by_alias=True, exclude_none=True
+        )
+        for tool in TOOLS[flavor]
     )
-    told = prompts.text(Flavor.WORKER) + server.INSTRUCTIONS + tools
-    assert len(told) / CHARACTERS_A_TOKEN <= TOKENS_MOST
+    told = prompts.text(flavor) + server.INSTRUCTIONS + tools
+    assert len(told) / CHARACTERS_A_TOKEN <= most
+
+
+def test_the_tags_that_a_manager_is_told_of_are_the_ones_that_there_are() -> None:
+    named = set(re.findall(r"`([a-z]+)/N`", prompts.text(Flavor.MANAGER)))
+    module = ast.parse((CORE / "publishing.py").read_text())
+    made = {
+        word
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tag"
+        for word in tag_words(node.args[0], module)
+    }
+    assert named == made == {"proposal", "approved", "denied", "building", "deployed", "failed"}
+
+
+def tag_words(node: ast.expr, module: ast.Module) -> set[str]:
+    """The words that the first part of a tag may be."""
+    match node:
+        case ast.Subscript(value=ast.Name(id=table)):
+            (words,) = assigned(table, module)
+            assert isinstance(words, ast.Dict)
+            return {value for one in words.values for value in opening(one, module)}
+        case _:
+            return opening(node, module)
+
+
+def test_a_manager_is_told_what_is_protected_and_where_things_are() -> None:
+    told = prompts.text(Flavor.MANAGER)
+    assert all(path in told for path in PROTECTED)
+    assert f"`{CONFIG}/NAME`" in told
+    assert f"`{APPLIED}/NAME.git`" in told
+    assert f"`{building.FILE}`" in told
+
+
+def test_no_tool_decides() -> None:
+    names = {tool.name for tool in TOOLS[Flavor.MANAGER]}
+    assert names == {
+        "send", "recv", "inbox", "whoami", "agents", "ask_operator", "request_spawn", "request_apply_commit", "start", "stop",
+        "restart", "update", "approvals", "logs",
+    }  # fmt: skip

@@ -123,7 +123,11 @@ def test_a_login_is_nowhere_but_in_its_file_and_with_its_cli(home: Path) -> None
     own = os.geteuid()
     assert mode_of(hive.hive.paths.agent_token(ADA)) == (own, 0o600)
     assert mode_of(home / build) == (own, 0o600)
-    for closed in (state / "builds", state / "log", state / "locks", state / "wake", hive.hive.paths.agent_log(ADA)):
+    for folder in (hive.hive.paths.builds(ADA), (home / build).parent):
+        # As root the agent's own group walks through; what lies in it is open.
+        assert mode_of(folder)[0] == own
+        assert mode_of(folder)[1] in (0o700, 0o710), folder
+    for closed in (state / "log", state / "locks", state / "wake", hive.hive.paths.agent_log(ADA)):
         assert mode_of(closed) == (own, 0o700), closed
     for file in (hive.hive.paths.database, hive.hive.paths.agent_events(ADA)):
         assert mode_of(file) == (own, 0o600), file
