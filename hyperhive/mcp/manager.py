@@ -1,13 +1,15 @@
 """The tools of managers: ask for what the operator or the hub then does, and look at what became of it."""
 
 import time
+from contextlib import suppress
 from typing import Annotated, Final
 
 import anyio
 from pydantic import Field
 
+from hyperhive.core import approvals as decided
 from hyperhive.core import journal, operations, proposals, requests, roster
-from hyperhive.core.errors import Conflict
+from hyperhive.core.errors import Conflict, NotFound
 from hyperhive.core.letters import QUOTE
 from hyperhive.core.model import ApprovalKind, ApprovalState, Flavor, Operation, OperationState, Verb, clean, parse_name
 from hyperhive.core.requests import Asked
@@ -121,7 +123,10 @@ async def _proposed(seat: Seat, number: int) -> str:
     ended = await _ended(seat, number, operations.ANSWER_MOST)
     if ended is None:
         return f"operation {number} waits; `approvals` shows what became of it"
-    note = all_approvals.get(seat.hive, int(ended.result or 0)).note
+    note = None
+    # Its agent may have been purged meanwhile.
+    with suppress(NotFound):
+        note = decided.get(seat.hive, int(ended.result or 0)).note
     told = f" ({' '.join(clean(note).split())})" if note else ""
     return f"proposal {ended.result} waits for the operator{told}: end your turn, the decision comes as mail"
 
