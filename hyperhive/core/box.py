@@ -167,6 +167,4 @@ def _put(file: Path, data: bytes, gid: int | None) -> None:
             return
     except OSError:
         pass
-    write_whole(file, data, mode=0o640)
-    if gid is not None:
-        os.chown(file, -1, gid)
+    write_whole(file, data, mode=0o640, gid=gid)

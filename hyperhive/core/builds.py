@@ -66,8 +66,11 @@ def purge(hive: Hive, name: AgentName) -> None:
         beneath.remove(folder.parent, folder.name)
 
 
-def write_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Put `data` into a file of the host's own so that a reader, or a power cut, sees all of it or none."""
+def write_whole(file: Path, data: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
+    """Put `data` into a file of the host's own so that a reader, or a power cut, sees all of it or none.
+
+    `gid` is the group that it belongs to from the beginning, where that is not this process' own.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
@@ -75,6 +78,8 @@ def write_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
+        if gid is not None:
+            os.chown(temporary, -1, gid)
         temporary.chmod(mode)
         temporary.replace(file)
     except BaseException:

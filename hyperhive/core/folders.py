@@ -34,16 +34,21 @@ def prepare(hive: Hive, name: AgentName, *, uid: int | None, gid: int | None = N
     group = uid if gid is None else gid
     home, run = hive.paths.agent(name), hive.paths.agent_run(name)
     try:
-        for folder, mode in ((home, 0o700 if uid is None else 0o711), (hive.paths.agent_log(name), 0o700), (run, 0o700)):
+        run.mkdir(mode=0o700, exist_ok=True)
+        if group is not None:
+            os.chown(run, -1, group)
+        # At once what it stays: the agent may be at work in it while another command prepares it again.
+        for folder, mode in (
+            (home, 0o700 if uid is None else 0o711),
+            (hive.paths.agent_log(name), 0o700),
+            (run, 0o700 if group is None else 0o750),
+        ):
             folder.mkdir(mode=mode, exist_ok=True)
             folder.chmod(mode)
         check_walkable(home / "state", uid, group)
         with beneath.opened(home) as fd:
             for folder_name in OWN:
                 give(fd, folder_name, uid, group, name, home / folder_name)
-        if group is not None:
-            os.chown(run, -1, group)
-            run.chmod(0o750)
         from importlib import resources
 
         scripts = resources.files("hyperhive.core.runtimes")

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from inotify_simple import flags
 
-from hyperhive.core import events, messages, roster
+from hyperhive.core import events, messages, operations, roster
 from hyperhive.core.follow import Watch
 from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Event, EventKind, MessageKind, Outcome
 from hyperhive.core.model import Message as Mail
@@ -85,17 +85,26 @@ class Audience:
             and str(event.data.get("id")) in calls
         ]
 
+    def of(self, agent: str, kind: EventKind) -> list[Event]:
+        """What an agent did of that kind."""
+        return [event for event in self.events if event.agent == agent and event.kind is kind]
+
     def is_quiet(self) -> bool | None:
-        """True when everybody has ended their turns and everything handed out is decided."""
-        return None if self._is_at_work() else True
+        """True when everybody has ended their turns and everything handed out is decided, all of which was shown."""
+        return None if self._is_at_work() or (self._strict and self._is_in_turn()) else True
 
     def _is_at_work(self) -> bool:
         """Something may still come. Before the first message nobody is waited for."""
-        if not messages.flow(self._stage.hive, limit=1):
+        if not messages.flow(self._stage.hive, limit=1) or operations.listed(self._stage.hive, limit=1):
             return True
         return any(
             agent.turn.state is not Activity.IDLE or agent.mail.pending or agent.mail.delivered for agent in self._agents()
         )
+
+    def _is_in_turn(self) -> bool:
+        """The end of a turn has not been seen: it is written down a moment after it is over."""
+        last = {event.agent: event.kind for event in self.events if event.kind in (EventKind.PROMPT, EventKind.TURN)}
+        return EventKind.PROMPT in last.values()
 
     def _show(self) -> None:
         new = [event for name in self._names for event in events.history(self._stage.hive, name, after=self._shown[name])]

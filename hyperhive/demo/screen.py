@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from hyperhive.core.agent_config import OWN_SERVER
+from hyperhive.core.config_changes import spelled
 from hyperhive.core.model import Event, EventKind, clean
+from hyperhive.core.reviews import Review
 from hyperhive.demo.conversation import letters_in
 
 _STEP: Final = 4
@@ -20,7 +22,12 @@ _SAID: Final = 10
 _WIDEST: Final = 88
 # The most lines of one tool's output that are shown.
 _OUTPUT: Final = 6
-_SEND: Final = f"mcp__{OWN_SERVER}__send"
+# The most changed lines of one file that are shown.
+_CHANGED: Final = 11
+_CUT: Final = " ..."
+_OWN: Final = f"mcp__{OWN_SERVER}__"
+_SEND: Final = f"{_OWN}send"
+_ASK: Final = f"{_OWN}ask_operator"
 
 
 class Screen:
@@ -68,6 +75,25 @@ class Screen:
             quoted = line.startswith("│ ")
             self._put(self._gutter * (1 + quoted), Text(clean(line.removeprefix("│ "))), indent=_STEP, style="dim")
 
+    def table(self, text: str) -> None:
+        """What a command printed in columns, which would not be some any more if its lines were broken."""
+        room = min(self._console.width, _WIDEST) - _STEP - len(self._gutter)
+        for line in map(clean, text.splitlines()):
+            self.output(line if len(line) <= room else line[: room - len(_CUT)].rstrip() + _CUT)
+
+    def proposal(self, review: Review) -> None:
+        """What somebody wants to be changed, as it is decided about; of each file only how its change begins."""
+        asked = review.approval
+        self.output(f"{asked.number}  {asked.agent}  by {asked.asker}, because: {asked.reason}")
+        changes = review.comparison.changes or ()
+        for title, mark, style, grows in (("it may do more:", "! ", "yellow", True), ("changes:", "- ", "", False)):
+            some = [change for change in changes if change.grows is grows]
+            self.output(title if some else "")
+            for change in some:
+                self._put(self._gutter, Text(clean(mark + spelled(change)), style), indent=_STEP, style="dim")
+        for line, style in _shortened(review.comparison.diff):
+            self._put(self._gutter, Text(clean(line), style), indent=_STEP, style="dim")
+
     def check(self, text: str, seconds: float | None = None) -> None:
         """Something that was to be so is so."""
         took = "" if seconds is None or seconds < 0.05 else f"  {seconds:.1f} s"
@@ -106,7 +132,7 @@ class Screen:
             case EventKind.RESULT:
                 if data.get("is_error"):
                     yield from self._quote(str(data.get("text", "")), "red")
-                elif self._tools.get(str(data.get("id"))) in ("Bash", f"mcp__{OWN_SERVER}__agents"):
+                elif _says_something(self._tools.get(str(data.get("id")), "")):
                     yield from self._quote(str(data.get("text", "")), "")
             case EventKind.TURN:
                 error = f": {data['error']}" if data.get("error") else ""
@@ -122,7 +148,7 @@ class Screen:
 
     def _tool(self, name: str, given: Any) -> Iterator[tuple[Text, bool]]:
         fields = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
-        short = name.removeprefix(f"mcp__{OWN_SERVER}__")
+        short = name.removeprefix(_OWN)
         if name == _SEND:
             yield Text.assemble((short, "bold"), clean(f" {self._arrow} {fields.get('to', '')}")), False
             yield from self._quote(fields.get("body", ""), "")
@@ -132,6 +158,13 @@ class Screen:
             yield Text.assemble((name, "bold"), clean(f" {fields.get('file_path', '')}{change}")), False
             yield from ((Text(clean(f"- {line}"), "red"), True) for line in old[:_OUTPUT])
             yield from ((Text(clean(f"+ {line}"), "green"), True) for line in new[:_OUTPUT])
+        elif name == _ASK:
+            yield Text(short, "bold"), False
+            yield from self._quote(fields.get("text", ""), "")
+        elif name == "Bash":
+            first, *others = fields.get("command", "").splitlines() or [""]
+            yield Text.assemble((short, "bold"), clean(f" {first}")), False
+            yield from self._quote("\n".join(others), "")
         else:
             what = fields.get("command") or fields.get("file_path") or ", ".join(fields.values())
             yield Text.assemble((short, "bold"), clean(f" {what}".rstrip().replace("\n", " "))), False
@@ -151,3 +184,21 @@ class Screen:
             line.rstrip()
             self._console.print(Text.assemble(" " * indent, (mark, style), line), soft_wrap=True)
             mark = " " * (len(before) - len(gutter)) + gutter
+
+
+def _says_something(tool: str) -> bool:
+    """What a tool gives back tells more than that it went well."""
+    return tool in ("Bash", f"{_OWN}agents") or (tool.startswith("mcp__") and not tool.startswith(_OWN))
+
+
+def _shortened(diff: str) -> Iterator[tuple[str, str]]:
+    """The first changed lines of each file, with their styles, and how many more there are."""
+    for part in diff.split("diff --git ")[1:]:
+        head, *_ = part.splitlines()
+        # Without what git says of the file itself.
+        lines = [line for line in part.partition("\n@@")[2].splitlines() if line.startswith(("+", "-"))]
+        yield head.rpartition(" b/")[2] + ":", "bold"
+        for line in lines[:_CHANGED]:
+            yield f"{line[0]} {line[1:]}".rstrip(), "green" if line.startswith("+") else "red"
+        if len(lines) > _CHANGED:
+            yield f"({len(lines) - _CHANGED} more changed lines)", "dim"

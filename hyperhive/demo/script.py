@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from hyperhive.core.model import OPERATOR
-from hyperhive.demo.conversation import Conversation, Letter, read
+from hyperhive.demo import toolsmith
+from hyperhive.demo.conversation import Conversation, Letter, lines_in, read
 from hyperhive.demo.reply import Message, Reply, fail, say, use
 from hyperhive.demo.request import Request
 
 AGENTS: Final = "mcp__hyperhive__agents"
-SEND: Final = "mcp__hyperhive__send"
+SEND: Final = toolsmith.SEND
 # All that this model knows about spelling.
 SPELLING: Final[Mapping[str, str]] = {"Helo": "Hello", "wrold": "world"}
 _FILE: Final = re.compile(r"/workspace/[\w./-]*\w")
 _QUOTED: Final = re.compile(r"`([^`]+)`")
-_LINE: Final = re.compile(r"\s*\d+(?:→|\t)(.*)")
 
 
 def play(request: Request) -> Reply:
@@ -31,9 +31,11 @@ def play(request: Request) -> Reply:
 
 
 def manage(told: Conversation, letter: Letter) -> Reply:
-    """The manager passes the operator's task to a worker, and the worker's answer to the operator."""
+    """The manager passes the operator's task to a worker, and the worker's answer to the operator; or it makes a tool."""
     if letter.is_notice:
-        return say("I know it now.")
+        return toolsmith.hear(told, letter)
+    if toolsmith.is_wanted(letter):
+        return toolsmith.ask(told)
     if letter.sender == OPERATOR:
         return _pass_on(told, letter)
     if told.newest(OPERATOR) is None:
@@ -44,7 +46,9 @@ def manage(told: Conversation, letter: Letter) -> Reply:
 
 
 def work(told: Conversation, letter: Letter) -> Reply:
-    """The worker looks at the file, corrects it, runs it, and reports."""
+    """The worker looks at the file, corrects it, runs it, and reports; or it counts."""
+    if toolsmith.is_count(letter):
+        return toolsmith.count(told, letter)
     file = _FILE.search(letter.text)
     if file is None:
         return say("This names no file, so I do nothing.")
@@ -94,8 +98,8 @@ def _where(letter: Letter) -> Message:
 
 def _mistake(shown: str) -> tuple[str, str]:
     """The first line with a mistake, and what it should be; twice the same when there is none."""
-    for line in filter(None, map(_LINE.fullmatch, shown.splitlines())):
-        right = re.sub(r"\w+", lambda word: SPELLING.get(word[0], word[0]), line[1])
-        if right != line[1]:
-            return line[1], right
+    for line in lines_in(shown):
+        right = re.sub(r"\w+", lambda word: SPELLING.get(word[0], word[0]), line)
+        if right != line:
+            return line, right
     return "", ""

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.claude, pytest.mark.box]
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "hyperhive", "demo")
-STEPS = (
+FIRST_ACT = (
     "The hive starts",
     "A manager and a worker are made, each in a container",
     "A program with two mistakes is put into ada's container",
@@ -29,9 +29,16 @@ STEPS = (
     "The worker does it, and reports",
     "The answer lands in your inbox",
     "What they say is checked",
-    "What it took",
-    "The hive ends",
 )
+SECOND_ACT = (
+    "You want a tool for the worker; the manager has a question",
+    "Your answer wakes the manager, who makes the tool",
+    "You see what it changes, and approve it; it is built",
+    "The worker counts with its new tool, and reports",
+    "You take it back",
+)
+END = ("What it took", "The hive ends")
+STEPS = (*FIRST_ACT, *SECOND_ACT, *END)
 LAST = ["hyperhive up", "hyperhive spawn ada && hyperhive login ada", 'hyperhive send ada "Write a haiku into haiku.txt"']
 
 
@@ -83,9 +90,19 @@ def test_every_step_happens_and_is_checked() -> None:
         'ada   Edit /workspace/greeting.py · -1 +1\n          │ - print("Helo, wrold!")\n          │ + print("Hello, world!")',
         "✓ boss and ada each ran in a container of their own",
         "✓ all 4 messages are acknowledged, and 1 notice of the hive's",
+        "│ │ 1. yes, H counts as h",
+        "│ it may do more:\n    │ ! MCP server letters: python3 /opt/agent/bin/letters.py (tools count)\n    │ ! runs ",
+        "│ letters.py:\n    │ + ",
+        "ada   │ $ python3 letters.py --check\n    ada   │ 2 l in Hello: right\n",
+        "ada   mcp__letters__count h, Hello, honey bees of the hive!\n    ada   │ 4\n",
+        "✓ ada has used mcp__letters__count, which said 4",
+        "✓ its history has only grown: made, changed, back as it was",
         "✓ nothing of it runs any more",
     ):
         assert line in said
+    assert re.findall(r"│ ([* ]) +\d+  (spawn|deploy|rollback) +deployed ", said) == [
+        (" ", "spawn"), (" ", "deploy"), ("*", "rollback"),
+    ]  # fmt: skip
     commands = re.findall(r"^ +\$ (.+)$", said, re.MULTILINE)
     assert [command for command in commands if not command.startswith("export ")][-3:] == LAST
 
@@ -97,6 +114,12 @@ def test_every_step_happens_and_is_checked() -> None:
         ("lie", 8, "the program prints 'Helo, wrold!'"),
         ("stumble", 6, "a tool of ada failed: File does not exist"),
         ("refused", 5, "a turn of boss ended as login: "),
+        ("silent", 9, "waited until boss asks you something: nobody works, and nothing waits any more"),
+        ("shy", 10, "waited until boss asks you to approve what it has made: nobody works, and nothing waits any more"),
+        ("greedy", 11, "it changes build, mcp_servers.letters, role"),
+        ("wrong", 11, "deployment 7 has failed: the build failed: a command ended with code 1"),
+        ("guess", 12, "ada's tool was used 0 times and said [], not 4"),
+        ("stay", 13, "ada still has letters"),
     ],
 )
 def test_a_step_that_does_not_happen_is_named(part: str, step: int, why: str) -> None:
@@ -109,14 +132,15 @@ def test_a_step_that_does_not_happen_is_named(part: str, step: int, why: str) ->
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_in_the_middle_of_a_turn_leaves_nothing(number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize("when", ["boss  reads message", "ada   │ $ python3 letters.py"], ids=["turn", "build"])
+def test_an_interrupt_in_the_middle_leaves_nothing(number: signal.Signals, code: int, when: str) -> None:
     with subprocess.Popen(
         DEMO, env=environment(PYTHONUNBUFFERED="1"), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     ) as demo:  # fmt: skip
         assert demo.stdout is not None
         said = ""
-        while "boss  reads message" not in said:
+        while when not in said:
             line = demo.stdout.readline()
             assert line, said
             said += line
@@ -131,7 +155,8 @@ def test_a_live_demo_gives_each_agent_the_operators_login() -> None:
     with ModelApi(script.play) as api:
         code, said = play(*DEMO, "--live", env=environment(ANTHROPIC_BASE_URL=api.url, CLAUDE_CODE_OAUTH_TOKEN=token))
         assert code == 0, said
-        assert happened(said) == list(STEPS)
+        assert happened(said) == [*FIRST_ACT, *END]
+        assert "The second act is left out: " in said
         assert '$ echo "$CLAUDE_CODE_OAUTH_TOKEN" | hyperhive login ada --token' in said
         assert token not in said
         assert {request.headers.get("authorization") for request in api.requests} == {f"Bearer {token}"}

@@ -67,6 +67,35 @@ def test_preparing_again_keeps_everything_and_renews_what_the_host_puts_there(hi
     assert relay.stat().st_ino == inode
 
 
+@pytest.mark.root
+def test_preparing_again_never_closes_the_run_folder_to_the_agent_in_it(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.prepare(hive, ADA, uid=UID)
+    seen, chmod = [], os.chmod
+
+    def spied(path: Path, mode: int, *, follow_symlinks: bool = True) -> None:
+        chmod(path, mode, follow_symlinks=follow_symlinks)
+        seen.append(shape(hive.paths.agent_run(ADA)))
+
+    monkeypatch.setattr(os, "chmod", spied)
+    folders.prepare(hive, ADA, uid=UID)
+    assert set(seen) == {("0o750", 0, UID)}
+
+
+@pytest.mark.root
+def test_a_file_for_an_agent_is_its_to_read_from_the_moment_that_it_has_its_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, replace = [], Path.replace
+
+    def spied(path: Path, target: Path) -> Path:
+        seen.append(shape(path))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", spied)
+    builds.write_whole(home / "mcp.json", b"{}", mode=0o640, gid=UID)
+    assert seen == [("0o640", 0, UID)] == [shape(home / "mcp.json")]
+
+
 def test_one_who_died_half_way_leaves_nothing_in_the_way(hive: Hive) -> None:
     hive.paths.agent(ADA).mkdir()
     (hive.paths.agent(ADA) / ".workspace.new").mkdir()
