@@ -158,6 +158,7 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
     except HyperhiveError as error:
         refused = error
     tree = applied.commit_of(hive, name, commit).tree
+    kept = _kept(hive, agent) if agent is not None and asked.kind is ApprovalKind.SPAWN else None
     with hive.db.write():
         number = next_number()
         if refused is None:
@@ -174,7 +175,7 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
             commit=commit,
             tree=tree,
             compared_with=main,
-            note=None if refused is None else str(refused),
+            note=kept if refused is None else str(refused),
             decided_by=None if refused is None else approvals.CLOCK,
             asked_at=now,
             decided_at=None if refused is None else now,
@@ -187,6 +188,17 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
         refused.message = f"proposal {number} failed: {refused.message}"
         raise refused
     return approvals.get(hive, number)
+
+
+def _kept(hive: Hive, agent: AgentRow) -> str | None:
+    """What an agent that was destroyed leaves to the next of its name, which no commit shows; None where that is nothing."""
+    if agent.deployed is None:
+        return None
+    name = AgentName(agent.name)
+    has_login = folders.is_login_there(hive, name) or hive.paths.agent_token(name).exists()
+    found = ["notes", "workspace", "conversation", *(["login"] if has_login else [])]
+    user = f", and runs as the user {agent.user}" if agent.user else ""
+    return f"It takes over what is kept of an earlier {name}: {', '.join(found)}{user}."
 
 
 def _check_asked(name: AgentName, asked: Request) -> None:

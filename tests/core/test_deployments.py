@@ -18,6 +18,7 @@ from hyperhive.core import (
     builds,
     deploying,
     deployments,
+    folders,
     messages,
     meta,
     operate,
@@ -334,6 +335,28 @@ def test_an_agent_that_cannot_be_made_is_not_there_and_can_be_tried_again(manage
     again, operation = deploying.again(manager, approval.number, by=OPERATOR)
     operate.run(manager, operation)
     assert roster.get(manager, "bob").deployed == again
+
+
+@pytest.mark.box
+def test_the_operator_is_told_what_a_new_agent_would_take_over(manager: Hive) -> None:
+    operate.run(manager, proposals.request_spawn(manager, BOB, by=EVE, reason="much to do"))
+    (fresh,) = approvals.listed(manager)
+    assert fresh.note is None
+    approvals.deny(manager, fresh.number, by=OPERATOR)
+    folders.write_token(manager, ADA, "secret")
+    with manager.db.write():
+        AgentRow.update(user="root").where(AgentRow.name == ADA).execute()
+    agents.destroy(manager, ADA, by=OPERATOR)
+    with manager.db.read():
+        main = deployments.applied_commit(AgentRow.get(AgentRow.name == ADA))
+    operate.run(manager, proposals.request_spawn(manager, ADA, by=EVE, reason="once more", role="Read your notes to me."))
+    (approval,) = approvals.listed(manager)
+    assert approval.note == (
+        "It takes over what is kept of an earlier ada: notes, workspace, conversation, login, and runs as the user root."
+    )
+    assert approval.commit != main
+    with pytest.raises(Conflict, match=r"already denied by operator at [^:]*:\d\d:\d\d UTC$"):
+        approvals.deny(manager, fresh.number, by=OPERATOR)
 
 
 def test_one_who_is_no_manager_may_not_ask(hive: Hive) -> None:
