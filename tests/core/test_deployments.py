@@ -1,6 +1,7 @@
 """A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -625,6 +626,38 @@ operate.run(hive, int(sys.argv[2]))
     assert (folder / "out").is_dir()
     settle(hive)
     assert [path.name for path in folder.iterdir()] == ["tree"]
+
+
+# ---- what somebody has removed by hand ----
+
+
+def test_a_build_that_is_gone_is_built_again(hive: Hive) -> None:
+    shutil.rmtree(hive.paths.builds(ADA))
+    assert role_of(hive) == ""
+    assert not roster.get(hive, ADA).up_to_date
+    assert deploying.update(hive, ADA, by=OPERATOR) is not None
+    assert roster.get(hive, ADA).up_to_date
+    assert role_of(hive) == "first"
+
+
+def test_a_repository_that_is_gone_is_told_of_and_the_agent_can_be_made_anew(hive: Hive) -> None:
+    agents.spawn(hive, BOB, runtime="host", by=OPERATOR)
+    applied.purge(hive, ADA)
+    with pytest.raises(Unavailable, match="the repository of ada is gone"):
+        propose(hive, "second")
+    assert role_of(hive) == "first"
+    agents.destroy(hive, ADA, by=OPERATOR)
+    agents.purge(hive, ADA, by=OPERATOR)
+    agents.spawn(hive, ADA, runtime="host", config=AgentConfig(role="new"), by=OPERATOR)
+    assert role_of(hive) == "new"
+    assert publishing.unsettled(hive) == []
+    assert [one.what for one in meta.log(hive, name=ADA)] == ["spawn", "purge", "destroy", "spawn"]
+
+
+def test_a_deploy_log_that_is_gone_begins_anew(hive: Hive) -> None:
+    shutil.rmtree(hive.paths.meta)
+    deploy(hive, "second")
+    assert [one.what for one in meta.log(hive)] == ["deploy"]
 
 
 # ---- many at once ----
