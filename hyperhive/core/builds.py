@@ -40,6 +40,11 @@ def model_of(hive: Hive, name: AgentName, number: int | None) -> str | None:
     return None if number is None else agent_config.model_in(_read(hive, name, number))
 
 
+def is_there(hive: Hive, name: AgentName, number: int | None) -> bool:
+    """What a deployment was built into is still kept; so it is for one that nothing was ever deployed to."""
+    return number is None or os.path.exists(hive.paths.build(name, number) / "agent.json")
+
+
 def made_in(hive: Hive, name: AgentName, number: int | None) -> Path | None:
     """What the agent sees at /opt/agent: what its deployment was built into, else its files; None for what has no files."""
     if number is None:

@@ -8,6 +8,7 @@ from hyperhive.core import (
     applied,
     bases,
     building,
+    builds,
     deployments,
     doorbell,
     folders,
@@ -54,7 +55,7 @@ def run(hive: Hive, number: int, *, operation: int, say: Callable[[str], None] =
 def update(
     hive: Hive, name: AgentName, *, by: str, operation: int | None = None, say: Callable[[str], None] = quiet
 ) -> Deployment | None:
-    """Deploy what an agent has once more where its base is out of date; None when there is nothing to do.
+    """Deploy what an agent has once more where its base is out of date, or its build gone; None when there is nothing to do.
 
     Raises as `run` does.
     """
@@ -64,7 +65,7 @@ def update(
         publishing.settle(hive, name)
         with hive.db.read():
             agent = roster.living(name)
-        if agent.base == bases.base_of(hive, agent.runtime):
+        if agent.base == bases.base_of(hive, agent.runtime) and builds.is_there(hive, name, agent.deployed):
             return None
         with hive.db.write():
             commit = deployments.applied_commit(agent)

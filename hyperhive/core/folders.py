@@ -251,8 +251,10 @@ def _check_mount(hive: Hive, name: AgentName, mount: Mount, others: tuple[Mount,
         # The agent could put a link in its way between two starts, and get what the link points to.
         if other.is_writable and Path(other.source) in source.parents:
             raise Invalid(f"{source} lies in {other.source}, which {name} may change", hint="mount only the upper one")
+    # As the kernel will read it: `/opt/./agent` and `/opt//agent` are `/opt/agent`.
+    target = os.path.normpath(mount.target)
     for covered in _NOT_COVERED:
-        if f"{mount.target.rstrip('/')}/".startswith(f"{covered}/"):
+        if f"{target}/".startswith(f"{covered}/") or target in ("/opt", "/workspace"):
             raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place outside {covered}")
     check_walkable(source, uid, gid)
     if not source.is_dir():

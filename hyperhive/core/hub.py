@@ -27,6 +27,8 @@ from hyperhive.core.model import AgentName, parse_name
 
 # How often the database is asked without a doorbell, in seconds.
 TICK: Final = 30.0
+# How soon it is asked again when that failed, in seconds.
+AGAIN: Final = 2.0
 # How long harnesses may take to end in order when the hub ends, in seconds.
 END_MOST: Final = 15.0
 NAME_MOST: Final = 64
@@ -115,11 +117,10 @@ class Hub:
                 None, (eligibility.next_due(self._hive), questions.next_due(self._hive), approvals.next_deadline(self._hive))
             ):
                 self._next_look = min(self._next_look, now + max(0.02, (due - self._hive.now()).total_seconds() + 0.01))
-            if (again := self._operations.look()) is not None:
-                self._next_look = min(self._next_look, again)
+            self._look_at_operations(now)
         except HyperhiveError as error:
             self._log(f"the hive cannot be read: {error}")
-            self._next_look = now + 2
+            self._next_look = now + AGAIN
             return
         finally:
             # A child must not inherit an open database.
@@ -143,6 +144,16 @@ class Hub:
                 _say(link, OTHERS_WAIT)
                 for child in self._children.of(name):
                     child.wake(OTHERS_WAIT)
+
+    def _look_at_operations(self, now: float) -> None:
+        try:
+            again = self._operations.look()
+        except HyperhiveError as error:
+            # As with questions: agents go on all the same.
+            self._log(f"operations cannot be carried out: {error}")
+            again = now + AGAIN
+        if again is not None:
+            self._next_look = min(self._next_look, again)
 
     def _resolve_questions(self) -> None:
         try:

@@ -158,7 +158,8 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
         lives = agent is not None and agent.wanted is not Wanted.DESTROYED
         main = deployments.applied_commit(agent) if agent is not None and lives else None
     refused: HyperhiveError | None = None
-    notes = [] if agent is None or lives else [_kept(agent)]
+    kept = _kept(hive, agent) if agent is not None and asked.kind is ApprovalKind.SPAWN else None
+    notes = [] if kept is None else [kept]
     try:
         notes += _check(hive, name, commit, main)
     except HyperhiveError as error:
@@ -195,6 +196,17 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
     return approvals.get(hive, number)
 
 
+def _kept(hive: Hive, agent: AgentRow) -> str | None:
+    """What an agent that was destroyed leaves to the next of its name, which no commit shows; None where that is nothing."""
+    if agent.deployed is None:
+        return None
+    name = AgentName(agent.name)
+    has_login = folders.is_login_there(hive, name) or hive.paths.agent_token(name).exists()
+    found = ["notes", "workspace", "conversation", *(["login"] if has_login else [])]
+    user = f", and runs as the user {agent.user}" if agent.user else ""
+    return f"It takes over what is kept of an earlier {name}: {', '.join(found)}{user}."
+
+
 def _check_asked(name: AgentName, asked: Request) -> None:
     """A new agent is not there yet, and one that is to be changed is. Within a read or write. Raises `Conflict`, `NotFound`."""
     if asked.kind is ApprovalKind.CONFIG:
@@ -203,12 +215,6 @@ def _check_asked(name: AgentName, asked: Request) -> None:
     agent = AgentRow.get_or_none(AgentRow.name == name)
     if agent is not None and agent.wanted is not Wanted.DESTROYED:
         raise Conflict(f"the agent {name} exists already", hint="request_apply_commit changes its configuration")
-
-
-def _kept(agent: AgentRow) -> str:
-    """What a new agent takes over of an earlier one of its name."""
-    user = f", and runs as the user {agent.user}" if agent.user else ""
-    return f"an earlier {agent.name} was destroyed: the new one takes over its login, its notes and its workspace{user}"
 
 
 def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
 from hyperhive.core.builds import kept_config
-from hyperhive.core.errors import Conflict, Expired, HyperhiveError
+from hyperhive.core.errors import Conflict, Expired, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder, is_held
 from hyperhive.core.model import AgentName, ApprovalState, DeploymentOutcome, Occasion, OperationState, Verb, Wanted
@@ -28,7 +28,8 @@ def settle(hive: Hive, name: AgentName, *, current: int | None = None, adopting:
     """End what somebody who died has left half-done of an agent, and give git to whoever has none yet.
 
     By the one who holds the agent; `current` is the deployment that it carries out itself. Without `adopting` what was
-    kept before there was git is left, for something else takes its place.
+    kept before there was git is left, for something else takes its place. Raises `Conflict` when that cannot be read, and
+    `Unavailable` when the repository is gone.
     """
     if adopting:
         adopt(hive, name)
@@ -43,6 +44,15 @@ def settle(hive: Hive, name: AgentName, *, current: int | None = None, adopting:
             building.discard(hive, name, row.number)
     if applied.exists(hive, name):
         applied.forget_incoming(hive, name)
+        return
+    with hive.db.read():
+        agent = AgentRow.get_or_none(AgentRow.name == name)
+        has_commits = agent is not None and deployments.applied_commit(agent) is not None
+    if has_commits:
+        raise Unavailable(
+            f"the repository of {name} is gone: {hive.paths.applied(name)}",
+            hint=f"restore it from a backup, or make the agent anew: hyperhive destroy --purge {name}",
+        )
 
 
 def withdraw(hive: Hive, name: AgentName, *, reason: str) -> list[AgentName]:

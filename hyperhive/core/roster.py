@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import bases, eligibility, folders, messages, operations, turns
-from hyperhive.core.builds import model_of
+from hyperhive.core.builds import is_there, model_of
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
@@ -92,7 +92,8 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             mail=mail.get(row.name, Mail(0, 0, 0)),
             logged_in=row.blocked is not Blocked.LOGIN
             and (shared_login or os.path.exists(hive.paths.agent_token(name)) or folders.is_login_there(hive, name)),
-            up_to_date=row.base is None or standing.get(row.runtime) is None or row.base == standing[row.runtime],
+            up_to_date=(row.base is None or standing.get(row.runtime) is None or row.base == standing[row.runtime])
+            and is_there(hive, name, row.deployed),
             keeps_events=row.keeps_events,
             last_turn=_last_turn(last.get(row.name)),
             deployed=row.deployed,

@@ -97,6 +97,11 @@ class Program:
         assert self._process.stdout is not None
         return self._process.stdout
 
+    @property
+    def is_running(self) -> bool:
+        """It has not ended."""
+        return self._process.poll() is None
+
     def heard(self) -> str:
         """Its next line; empty at its end."""
         return self.stdout.readline().rstrip("\n")

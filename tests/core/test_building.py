@@ -1,18 +1,35 @@
 """A build makes what its agent sees at /opt/agent, and whatever it does touches nothing else."""
 
+import contextlib
 import errno
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, beneath, building, builds, deployments, folders, messages
+from hyperhive.core import (
+    agent_toml,
+    agents,
+    applied,
+    approvals,
+    beneath,
+    building,
+    builds,
+    deployments,
+    folders,
+    messages,
+    operate,
+    proposals,
+    publishing,
+)
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, Flavor
-from tests.core.hives import ADA, BOB, EVE
+from hyperhive.core.model import OPERATOR, DeploymentOutcome, Flavor
+from hyperhive.core.tables import AgentRow
+from tests.core.hives import ADA, BOB, EVE, program
 
 pytestmark = pytest.mark.box
 
@@ -127,3 +144,48 @@ def test_what_is_built_is_seen_by_its_agent_whatever_others_are_and_the_umask_is
     )
     for path in (empty.paths.applied(ADA), *empty.paths.applied(ADA).rglob("*")):
         assert path.stat().st_mode & (0o005 if path.is_dir() else 0o004), path
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_build_ends_with_the_process_that_carries_it_out(empty: Hive, home: Path, sent: signal.Signals) -> None:
+    agents.spawn(empty, ADA, runtime="bubblewrap", config=AgentConfig(role="first"), by=OPERATOR)
+    data = agent_toml.write(AgentConfig(role="second", build=("echo $$; exec sleep 1000.25",)))
+    approval = proposals.by_operator(empty, ADA, {building.FILE: data}, message="Be slow")
+    operation = approvals.approve(empty, approval.number, by=OPERATOR).operation
+    code = """
+from hyperhive.core import operate
+operate.run_apart(hive, int(sys.argv[2]), say=lambda line: print(line, flush=True))
+"""
+    with program(home, code, str(operation)) as other:
+        while not sleeping():
+            assert other.is_running
+        os.kill(other.pid, sent)
+        other.wait()
+        while sleeping():
+            # The kernel ends what was in the container.
+            os.sched_yield()
+    if sent is signal.SIGKILL:
+        with empty.db.write():
+            again = deployments.unsettle(empty, ADA)
+        operate.run(empty, again)
+    failed = deployments.get(empty, approval.number)
+    assert failed.outcome is DeploymentOutcome.FAILED
+    assert (f"it was ended by {sent.name}" in (failed.error or "")) == (sent is not signal.SIGKILL)
+    assert sorted(path.name for path in empty.paths.build(ADA, approval.number).iterdir()) == ["build.log", "tree"]
+    with empty.db.read():
+        row = AgentRow.get(AgentRow.name == ADA)
+        main = deployments.applied_commit(row)
+    assert builds.config_of(empty, ADA, row.deployed)[0].role == "first"
+    assert applied.references(empty, ADA)["refs/heads/main"] == main
+    assert f"refs/tags/building/{approval.number}" not in applied.references(empty, ADA)
+    assert publishing.unsettled(empty) == []
+
+
+def sleeping() -> list[str]:
+    """What still runs of such a build."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if process.read_bytes() == b"sleep\0" + b"1000.25\0":
+                found.append(process.parent.name)
+    return found

@@ -1,6 +1,7 @@
 """A deployment puts a commit in the place of another, wholly or not at all, whoever dies on the way."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +20,7 @@ from hyperhive.core import (
     builds,
     deploying,
     deployments,
+    folders,
     messages,
     meta,
     operate,
@@ -325,17 +327,6 @@ def test_a_new_agent_that_a_manager_asked_for_comes_to_be_when_it_is_approved(ma
 
 
 @pytest.mark.box
-def test_who_approves_a_new_agent_is_told_what_it_takes_over(manager: Hive) -> None:
-    agents.destroy(manager, ADA, by=OPERATOR)
-    operate.run(manager, proposals.request_spawn(manager, ADA, by=EVE, reason="again"))
-    (approval,) = approvals.listed(manager)
-    assert approval.note == "an earlier ada was destroyed: the new one takes over its login, its notes and its workspace"
-    operate.run(manager, approve(manager, approval))
-    assert role_of(manager) == ""
-    assert row_of(manager, ADA).news.startswith("You were made anew")
-
-
-@pytest.mark.box
 def test_an_agent_that_cannot_be_made_is_not_there_and_can_be_tried_again(manager: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
     operate.run(manager, proposals.request_spawn(manager, BOB, by=EVE, reason="much to do"))
     (approval,) = approvals.listed(manager)
@@ -354,6 +345,28 @@ def test_an_agent_that_cannot_be_made_is_not_there_and_can_be_tried_again(manage
     again, operation = deploying.again(manager, approval.number, by=OPERATOR)
     operate.run(manager, operation)
     assert roster.get(manager, "bob").deployed == again
+
+
+@pytest.mark.box
+def test_the_operator_is_told_what_a_new_agent_would_take_over(manager: Hive) -> None:
+    operate.run(manager, proposals.request_spawn(manager, BOB, by=EVE, reason="much to do"))
+    (fresh,) = approvals.listed(manager)
+    assert fresh.note is None
+    approvals.deny(manager, fresh.number, by=OPERATOR)
+    folders.write_token(manager, ADA, "secret")
+    with manager.db.write():
+        AgentRow.update(user="root").where(AgentRow.name == ADA).execute()
+    agents.destroy(manager, ADA, by=OPERATOR)
+    with manager.db.read():
+        main = deployments.applied_commit(AgentRow.get(AgentRow.name == ADA))
+    operate.run(manager, proposals.request_spawn(manager, ADA, by=EVE, reason="once more", role="Read your notes to me."))
+    (approval,) = approvals.listed(manager)
+    assert approval.note == (
+        "It takes over what is kept of an earlier ada: notes, workspace, conversation, login, and runs as the user root."
+    )
+    assert approval.commit != main
+    with pytest.raises(Conflict, match=r"already denied by operator at [^:]*:\d\d:\d\d UTC$"):
+        approvals.deny(manager, fresh.number, by=OPERATOR)
 
 
 def test_one_who_is_no_manager_may_not_ask(hive: Hive) -> None:
@@ -622,6 +635,38 @@ operate.run(hive, int(sys.argv[2]))
     assert (folder / "out").is_dir()
     settle(hive)
     assert [path.name for path in folder.iterdir()] == ["tree"]
+
+
+# ---- what somebody has removed by hand ----
+
+
+def test_a_build_that_is_gone_is_built_again(hive: Hive) -> None:
+    shutil.rmtree(hive.paths.builds(ADA))
+    assert role_of(hive) == ""
+    assert not roster.get(hive, ADA).up_to_date
+    assert deploying.update(hive, ADA, by=OPERATOR) is not None
+    assert roster.get(hive, ADA).up_to_date
+    assert role_of(hive) == "first"
+
+
+def test_a_repository_that_is_gone_is_told_of_and_the_agent_can_be_made_anew(hive: Hive) -> None:
+    agents.spawn(hive, BOB, runtime="host", by=OPERATOR)
+    applied.purge(hive, ADA)
+    with pytest.raises(Unavailable, match="the repository of ada is gone"):
+        propose(hive, "second")
+    assert role_of(hive) == "first"
+    agents.destroy(hive, ADA, by=OPERATOR)
+    agents.purge(hive, ADA, by=OPERATOR)
+    agents.spawn(hive, ADA, runtime="host", config=AgentConfig(role="new"), by=OPERATOR)
+    assert role_of(hive) == "new"
+    assert publishing.unsettled(hive) == []
+    assert [one.what for one in meta.log(hive, name=ADA)] == ["spawn", "purge", "destroy", "spawn"]
+
+
+def test_a_deploy_log_that_is_gone_begins_anew(hive: Hive) -> None:
+    shutil.rmtree(hive.paths.meta)
+    deploy(hive, "second")
+    assert [one.what for one in meta.log(hive)] == ["deploy"]
 
 
 # ---- many at once ----

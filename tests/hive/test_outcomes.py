@@ -17,9 +17,11 @@ from hyperhive.core.model import (
     EventKind,
     MessageKind,
     MessageState,
+    Occasion,
     OperationState,
     Outcome,
 )
+from hyperhive.core.tables import DATABASE, EntryRow
 from hyperhive.demo.reply import Reply, fail, overloaded, say, stall, unauthorised, usage_limit, use
 from hyperhive.demo.request import Request
 from tests.support.swarm import Swarm, swarm
@@ -271,3 +273,13 @@ def _touch_inside(hive: Swarm, file: str) -> None:
 
     prepared = box.prepare(hive.hive, ADA)
     process.run(prepared.words(["touch", f"{prepared.inside.state}/{file}"]), env=prepared.env)
+
+
+def test_agents_work_also_where_no_operation_can_be_written(home: Path) -> None:
+    with swarm(home, lambda request: say("yes")) as hive:
+        with hive.hive.db.write():
+            # As on a full disk. What is unsettled makes the hub ask for an operation at each look.
+            EntryRow.create(agent="bob", occasion=Occasion.PURGE, by=OPERATOR, at=hive.hive.now())
+            DATABASE.execute_sql("CREATE TRIGGER full BEFORE INSERT ON operation BEGIN SELECT RAISE(ABORT, 'full'); END")
+        hive.send("ada", "do it")
+        assert hive.turn_ended().outcome is Outcome.OK

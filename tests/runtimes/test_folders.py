@@ -144,6 +144,11 @@ def test_mounts_that_cannot_be_given_are_refused(hive: Hive, outside: Path) -> N
         (Invalid, "may change", (Mount(real, "/mnt/a", "rw"), Mount(f"{real}/sub", "/mnt/b"))),
         (Invalid, "nothing can be mounted", (Mount(real, "/opt/hyperhive"),)),
         (Invalid, "nothing can be mounted", (Mount(real, "/opt/hyperhive/claude"),)),
+        (Invalid, "nothing can be mounted", (Mount(real, "/opt/agent/bin"),)),
+        (Invalid, "nothing can be mounted", (Mount(real, "/opt//hyperhive"),)),
+        (Invalid, "nothing can be mounted", (Mount(real, "/opt/./agent/."),)),
+        (Invalid, "nothing can be mounted", (Mount(real, "/opt/."),)),
+        (Invalid, "nothing can be mounted", (Mount(real, "/workspace/."),)),
     ]
     for error, words, mounts in cases:
         with pytest.raises(error, match=words) as refused:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive.core import applied, approvals, messages, operate, operations, proposals
+from hyperhive.core import agents, applied, approvals, messages, operate, operations, proposals
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Verb
 from hyperhive.core.tables import (
@@ -30,6 +30,7 @@ from tests.support.swarm import Swarm
 pytestmark = pytest.mark.box
 
 ADA, BOB, MONA, CLEO = AgentName("ada"), AgentName("bob"), AgentName("mona"), AgentName("cleo")
+ZOE = AgentName("zoe")
 TABLES = (AgentRow, ApprovalRow, DeploymentRow, EntryRow, MessageRow, OperationRow, QuestionRow, TurnRow)
 VERBS = (Verb.PROPOSE, Verb.START, Verb.STOP, Verb.RESTART, Verb.UPDATE, Verb.PUBLISH)
 # So many calls are under way at a time: more of one agent's operations than that are not taken.
@@ -231,12 +232,15 @@ def prepare(hive: Swarm) -> str:
     hive.spawn("mona", manager=True)
     hive.spawn("bob")
     hive.spawn("ada")
+    hive.spawn("zoe")
     # Nobody is to have a turn meanwhile: what is said to another agent is not what is looked at here.
     hive.configure(command=["/bin/false"])
     hive.until(lambda: all(hive.hive.paths.agent_socket(name).exists() for name in (MONA, BOB, ADA)), "their sockets are there")
     proposals.by_operator(hive.hive, BOB, {"notes": b"1"}, message="Take a note")
+    # Of one that nobody wakes: a harness that begins would withdraw it.
+    agents.stop(hive.hive, ZOE, by=OPERATOR)
     approvals.ask_tool(
-        hive.hive, ADA, epoch=1, turn=1, request="r", tool="Bash", given="{}", deadline=hive.hive.now().replace(year=9000)
+        hive.hive, ZOE, epoch=1, turn=1, request="r", tool="Bash", given="{}", deadline=hive.hive.now().replace(year=9000)
     )
     return applied.references(hive.hive, BOB)["refs/heads/main"]
 
