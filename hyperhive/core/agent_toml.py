@@ -259,8 +259,9 @@ def _value(value: object) -> str:
     import tomlkit
 
     match value:
-        case str() if "\n" in value and "\r" not in value:
-            # A line end after the first quotes is none of the text; a carriage return would be lost.
+        case str() if "\n" in value and "\r" not in value and not value.startswith("\n"):
+            # A line end after the first quotes is none of the text, and tomlkit's versions differ in who adds one; a
+            # carriage return would be lost.
             return '"""\n' + tomlkit.string(value, multiline=True).as_string()[3:]
         case str():
             return tomlkit.string(value).as_string()

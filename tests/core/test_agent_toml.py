@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hyperhive.core.agent_config import DEFAULT_TOOLS, AgentConfig, AgentLimits, McpServer, Mount, Tools
@@ -132,6 +132,7 @@ def test_whatever_comes_in_is_read_or_refused(data: bytes) -> None:
 
 
 @given(CONFIGS)
+@example(AgentConfig(role="\n", env={"A": "\n\nx"}))
 @settings(database=None)
 def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
     assert read(write(config)) == (config, [])
