@@ -6,7 +6,7 @@ import click
 
 from hyperhive.cli import carrying, notes, render, screen
 from hyperhive.cli.params import NAME, NEW_NAME, as_json, pass_hive, variables
-from hyperhive.core import agent_config, agents, operate, roster, wishes
+from hyperhive.core import agent_config, operate, roster, spawning, wishes
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
@@ -61,7 +61,7 @@ def spawn(
         mounts=tuple(map(agent_config.parse_mount, mounts)),
     )
     with operate.interruptible():
-        made = agents.spawn(
+        made = spawning.spawn(
             hive,
             name,
             flavor=Flavor.MANAGER if manager else Flavor.WORKER,

@@ -3,15 +3,22 @@
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from hyperhive import __version__
-from hyperhive.core import programs
+from hyperhive.core import process, programs
 from hyperhive.core.builds import write_whole
-from hyperhive.core.errors import HyperhiveError, Unavailable
+from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import clean
+from hyperhive.core.output import collect
+
+# How long the agent CLI may take to say its version, in seconds: its first start on a machine takes some.
+VERSION_MOST: Final = 10.0
+# How much of its answer is read, in bytes.
+_ANSWER: Final = 4096
 
 
 def base_of(hive: Hive, runtime: str) -> str:
@@ -52,8 +59,9 @@ def version(hive: Hive) -> str:
     return said
 
 
-def ask_version(hive: Hive, program: Path) -> str:
-    """What the agent CLI answers to `--version`. Raises `CommandFailed`, `Expired`."""
+def ask_version(hive: Hive, program: Path, *, seconds: float = VERSION_MOST) -> str:
+    """What the agent CLI answers to `--version`. Raises `CommandFailed`, `Expired` after so many seconds, `Unavailable`."""
+    argv = [str(program), *programs.arguments(hive.settings), "--version"]
     with tempfile.TemporaryDirectory(prefix="hyperhive-version-") as folder:
         # A folder of its own, for it writes into its home even when it is asked for its version alone.
         env = {
@@ -62,8 +70,15 @@ def ask_version(hive: Hive, program: Path) -> str:
             "TMPDIR": folder,
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         }
-        said = hive.run([str(program), *programs.arguments(hive.settings), "--version"], env=env, timeout=30.0).text()
-    return clean(said.partition("\n")[0][:100]) or "without a version"
+        # Whatever the program is, no more is read of it than a version takes.
+        said = collect(process.start(argv, env=env, stdin=process.PIPE), argv=argv, most=_ANSWER, beyond=_ANSWER, timeout=seconds)
+    if said.code is None:
+        raise Unavailable(
+            f"{program} prints without end when it is asked for its version", hint="look at `claude.command` in hive.toml"
+        )
+    if said.code != 0:
+        raise CommandFailed(argv, code=said.code, output=(said.stdout + said.stderr).decode("utf-8", "replace"))
+    return clean(said.stdout.decode("utf-8", "replace").partition("\n")[0][:100]) or "without a version"
 
 
 class _Known(msgspec.Struct, frozen=True):

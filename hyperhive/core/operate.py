@@ -19,6 +19,7 @@ from hyperhive.core import (
     process,
     proposals,
     publishing,
+    spawning,
 )
 from hyperhive.core.builds import config_of
 from hyperhive.core.errors import CommandFailed, Conflict, HyperhiveError
@@ -182,7 +183,7 @@ def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None
         case Verb.DEPLOY:
             deployment = deployments.get(hive, int(asked.argument or 0))
             if deployment.occasion is Occasion.SPAWN:
-                agents.spawn_asked(hive, deployment.number, operation=number, say=say)
+                spawning.spawn_asked(hive, deployment.number, operation=number, say=say)
             else:
                 deploying.run(hive, deployment.number, operation=number, say=say)
         case Verb.PROPOSE:

@@ -54,6 +54,20 @@ def hold_back(
     return notices.notify(hive, notices.watchers(name), notice) if notice is not None else []
 
 
+def lifted() -> dict[str, object]:
+    """The columns of an agent that nothing holds back any more."""
+    return {
+        "blocked": Blocked.NONE,
+        "blocked_since": None,
+        "blocked_until": None,
+        "blocked_reason": None,
+        "blocked_times": 0,
+        "empty_starts": 0,
+        "empty_since": None,
+        "not_before": None,
+    }
+
+
 def _ended_so_before(name: AgentName, turn: int | None, outcome: Outcome) -> bool:
     """The agent's turn before this one ended in the same way, which was told then."""
     before = (

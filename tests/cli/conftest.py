@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents
+from hyperhive.core import spawning
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import AgentName, parse_name
 
@@ -22,5 +22,5 @@ def hive(home: Path) -> Iterator[Hive]:
 def ada(hive: Hive) -> AgentName:
     """An agent that was made and has done nothing yet."""
     name = parse_name("ada")
-    agents.spawn(hive, name, by="operator")
+    spawning.spawn(hive, name, by="operator")
     return name

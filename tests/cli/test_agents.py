@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, approvals, builds, process, roster, turns
+from hyperhive.core import agents, approvals, builds, process, roster, spawning, turns
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
@@ -52,7 +52,7 @@ def test_an_agent_that_exists_is_not_made_again(ada: AgentName) -> None:
 
 def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
     for name in ("bob", "eve", "max", "sue", "tom"):
-        agents.spawn(hive, parse_name(name), by="operator")
+        spawning.spawn(hive, parse_name(name), by="operator")
     agents.stop(hive, parse_name("bob"), by="operator")
     agents.destroy(hive, parse_name("tom"), by="operator")
     for name, outcome in (("eve", Outcome.LOGIN), ("max", Outcome.OVERLOADED)):
@@ -130,7 +130,7 @@ def test_a_stop_that_takes_too_long_says_so(hive: Hive, ada: AgentName) -> None:
 
 
 def test_one_that_fails_does_not_keep_the_others(hive: Hive, ada: AgentName) -> None:
-    agents.spawn(hive, parse_name("bob"), by="operator")
+    spawning.spawn(hive, parse_name("bob"), by="operator")
     ended = shell.run("stop", "ada", "nobody", "bob")
     assert ended.exit_code == 3
     assert ended.stdout == "ada is stopped\nbob is stopped\n"
@@ -284,5 +284,5 @@ def test_a_harness_with_nothing_to_do_leaves(ada: AgentName) -> None:
 
 def test_show_says_the_limits(hive: Hive) -> None:
     limits = AgentLimits(memory="512M", tasks=100, turn_minutes=30)
-    agents.spawn(hive, parse_name("ada"), config=AgentConfig(limits=limits), by="operator")
+    spawning.spawn(hive, parse_name("ada"), config=AgentConfig(limits=limits), by="operator")
     assert "512M of memory, 100 tasks, 30m 00s a turn" in shell.answer("show", "ada")

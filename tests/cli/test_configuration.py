@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hyperhive.core import agent_toml, agents, approvals, bases, builds, deployments, operations, proposals, roster
+from hyperhive.core import agent_toml, agents, approvals, bases, builds, deployments, operations, proposals, roster, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, OperationState, Verb, parse_name
@@ -207,7 +207,7 @@ def test_configurations_are_compared(hive: Hive, ada: AgentName) -> None:
     assert '│ -role = "a"\n│ +role = "b"\n' in shell.answer("diff", "ada")
     assert shell.run("diff", "ada", str(third)).stderr == f"from {third} to {third}: nothing differs\n"
     assert shell.complaint("diff", "ada", "999", code=3)[0] == "ada has no deployment and no proposal 999"
-    agents.spawn(hive, parse_name("bob"), by=OPERATOR)
+    spawning.spawn(hive, parse_name("bob"), by=OPERATOR)
     assert shell.complaint("diff", "bob", str(third), code=3)[0] == f"bob has no deployment and no proposal {third}"
     assert [value for value, _ in completions("diff", "ada")] == [str(one) for one in (first, second, third, waits)]
 
@@ -240,7 +240,7 @@ def test_a_rollback_can_be_left_to_the_hive(hive: Hive, ada: AgentName) -> None:
 
 
 def test_the_log_tells_of_the_whole_hive(hive: Hive, ada: AgentName) -> None:
-    agents.spawn(hive, parse_name("bob"), by=OPERATOR)
+    spawning.spawn(hive, parse_name("bob"), by=OPERATOR)
     number = give(hive, ada, AgentConfig(role="a"))
     agents.destroy(hive, parse_name("bob"), by=OPERATOR)
     found = msgspec.json.decode(shell.answer("log", "--json"))
@@ -308,7 +308,7 @@ def test_what_is_out_of_date_is_noted_and_renewed(hive: Hive, outdated: AgentNam
 
 def test_an_update_of_what_is_up_to_date_starts_nothing(hive: Hive, ada: AgentName, outdated: AgentName) -> None:
     bob = parse_name("bob")
-    agents.spawn(hive, bob, by=OPERATOR)
+    spawning.spawn(hive, bob, by=OPERATOR)
     count = len(operations.listed(hive, everything=True))
     assert shell.answer("update", "bob") == shell.answer("update", "bob", "--detach") == "bob is up to date\n"
     assert len(operations.listed(hive, everything=True)) == count
@@ -360,7 +360,7 @@ def test_what_is_kept_of_a_destroyed_agent_is_measured(hive: Hive, ada: AgentNam
 
 def test_show_says_what_an_agent_runs_on_and_its_servers(hive: Hive) -> None:
     server = McpServer(command="/opt/agent/bin/x", args=("a b",), allowed_tools=("say",))
-    agents.spawn(hive, parse_name("ada"), config=AgentConfig(mcp_servers={"matrix": server}), by=OPERATOR)
+    spawning.spawn(hive, parse_name("ada"), config=AgentConfig(mcp_servers={"matrix": server}), by=OPERATOR)
     number = roster.get(hive, "ada").deployed
     assert number is not None
     said = shell.answer("show", "ada")

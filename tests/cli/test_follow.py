@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from hyperhive.core import agents, follow, messages, usage
+from hyperhive.core import follow, messages, spawning, usage
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import OPERATOR, AgentName, Outcome, parse_name
 from tests.cli import history
@@ -72,7 +72,7 @@ def test_answers_end_with_the_message_itself(hive: Hive, other: Hive, ada: Agent
 
 def test_costs_are_summed_by_day_and_agent(hive: Hive, ada: AgentName) -> None:
     bob = parse_name("bob")
-    agents.spawn(hive, bob, by="operator")
+    spawning.spawn(hive, bob, by="operator")
     for name in (ada, ada, bob):
         history.ask(hive, name)
         history.turn(hive, name)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hyperhive.core import agents, leases, questions, roster
+from hyperhive.core import leases, questions, roster, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, QuestionOutcome, parse_name
@@ -98,7 +98,7 @@ def test_show(worked: Hive) -> None:
 def test_show_names_variables_and_tells_their_values_only_when_asked(hive: Hive) -> None:
     server = McpServer(command="x", env={"KEY": "the secret of a server"})
     config = AgentConfig(env={"TOKEN": "the secret of an agent"}, mcp_servers={"matrix": server})
-    agents.spawn(hive, parse_name("ada"), config=config, by="operator")
+    spawning.spawn(hive, parse_name("ada"), config=config, by="operator")
     found = read("show", "ada")["config"]
     assert found["env"] == {"TOKEN": None}
     assert found["mcp_servers"]["matrix"]["env"] == {"KEY": None}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from hyperhive.cli import screen
-from hyperhive.core import agent_toml, agents, approvals, building, deployments, operations, proposals, questions
+from hyperhive.core import agent_toml, approvals, building, deployments, operations, proposals, questions, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer, Tools
 from hyperhive.core.db import next_number
 from hyperhive.core.hive import Hive
@@ -59,7 +59,7 @@ ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 def mischief(hive: Hive) -> Hive:
     """A hive in which an agent, and what it works with, wrote mischief wherever they can."""
     mallory = parse_name("mallory")
-    agents.spawn(hive, mallory, config=AgentConfig(role=MISCHIEF), by="operator")
+    spawning.spawn(hive, mallory, config=AgentConfig(role=MISCHIEF), by="operator")
     history.ask(hive, mallory, MISCHIEF)
     history.turn(hive, mallory, Outcome.LOGIN, error=MISCHIEF, says=MISCHIEF)
     found: list[tuple[EventKind, dict[str, object]]] = [

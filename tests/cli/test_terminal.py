@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from hyperhive.cli import screen
-from hyperhive.core import agent_toml, agents, approvals, proposals, questions
+from hyperhive.core import agent_toml, approvals, proposals, questions, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, EventKind, Outcome, parse_name
@@ -22,7 +22,7 @@ TABLES = [
 def long_names(hive: Hive) -> Hive:
     """An agent of the longest name, whose everything is long."""
     name = parse_name(LONGEST)
-    agents.spawn(hive, name, config=AgentConfig(model="claude-" + "x" * 60), by="operator")
+    spawning.spawn(hive, name, config=AgentConfig(model="claude-" + "x" * 60), by="operator")
     history.ask(hive, name, "wörter " * 100)
     history.turn(hive, name, Outcome.FAILED, error="because " * 50, says="日本語" * 100)
     questions.ask(hive, asker=name, text="wörter " * 100, choices=["x" * 200, "日" * 100], ttl_seconds=1e6, default="y" * 90)
@@ -69,7 +69,7 @@ WORDS = [f"{'wörter'[: 2 + i % 5]}{i}" for i in range(80)]
 @pytest.mark.parametrize("words", [["inbox", "--all"], ["messages"], ["events", "ada"], ["show", "ada"]], ids=" ".join)
 def test_lines_end_between_words(words: list[str], hive: Hive) -> None:
     ada = parse_name("ada")
-    agents.spawn(hive, ada, config=AgentConfig(role=" ".join(WORDS)), by="operator")
+    spawning.spawn(hive, ada, config=AgentConfig(role=" ".join(WORDS)), by="operator")
     history.tell(hive, ada, " ".join(WORDS))
     history.events(hive, ada, (EventKind.TEXT, {"text": " ".join(WORDS)}))
     lines = body(shell.terminal(*words, columns=60)[1])
@@ -99,7 +99,7 @@ def test_what_does_not_fit_goes_on_behind_the_gutter(text: str, lines: list[str]
 
 def test_fields_go_on_below_their_beginning(hive: Hive) -> None:
     names = {f"VARIABLE_{i}": "x" for i in range(20)}
-    agents.spawn(hive, parse_name("ada"), config=AgentConfig(env=names), by="operator")
+    spawning.spawn(hive, parse_name("ada"), config=AgentConfig(env=names), by="operator")
     lines = shell.COLOUR.sub("", shell.terminal("show", "ada", columns=60)[1]).split("\n")
     first = next(i for i, line in enumerate(lines) if line.startswith("variables"))
     last = next(i for i, line in enumerate(lines) if line.startswith("may write to"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, builds, eligibility, folders, follow, messages, operations, roster, turns, wishes
+from hyperhive.core import agents, builds, eligibility, folders, follow, messages, operations, roster, spawning, turns, wishes
 from hyperhive.core.agent_config import AgentConfig, Mount
 from hyperhive.core.config import UID_BASE, UID_RANGE
 from hyperhive.core.errors import Conflict, Denied, Expired, Invalid, NotFound, Unavailable
@@ -45,8 +45,8 @@ def hive(empty: Hive) -> Hive:
     return empty
 
 
-def spawn(hive: Hive, name: AgentName = ADA, **more: object) -> agents.Spawned:
-    return agents.spawn(hive, name, by=OPERATOR, **more)  # type: ignore[arg-type]  # as given
+def spawn(hive: Hive, name: AgentName = ADA, **more: object) -> spawning.Spawned:
+    return spawning.spawn(hive, name, by=OPERATOR, **more)  # type: ignore[arg-type]  # as given
 
 
 def gone(pid: int) -> bool:
@@ -110,9 +110,9 @@ def test_a_spawn_that_was_killed_half_way_can_be_made_again_or_purged(home: Path
 def die(*args, **kwargs):
     real(*args, **kwargs)
     os.kill(os.getpid(), 9)
-real = agents.{step}
-agents.{step} = die
-agents.spawn(hive, ADA, runtime="host", by=OPERATOR)
+real = spawning.{step}
+spawning.{step} = die
+spawning.spawn(hive, ADA, runtime="host", by=OPERATOR)
 """
     with program(home, code) as other:
         assert other.wait() == -9
@@ -135,7 +135,7 @@ def test_two_who_make_the_same_agent_make_one(home: Path, hive: Hive) -> None:
 from hyperhive.core.errors import Conflict
 sys.stdin.readline()
 try:
-    agents.spawn(hive, ADA, runtime="host", by=OPERATOR)
+    spawning.spawn(hive, ADA, runtime="host", by=OPERATOR)
     print("made", flush=True)
 except Conflict:
     print("refused", flush=True)
@@ -185,8 +185,8 @@ def test_a_spawn_that_was_killed_goes_on_with_the_uids_that_it_had(home: Path, h
     code = """
 def die(*args, **kwargs):
     os.kill(os.getpid(), 9)
-agents.building.builds.write_build = die
-agents.spawn(hive, ADA, runtime="bubblewrap", by=OPERATOR)
+spawning.building.builds.write_build = die
+spawning.spawn(hive, ADA, runtime="bubblewrap", by=OPERATOR)
 """
     hive.paths.settings.write_text(f"uid_base = {UID_BASE}\n", encoding="utf-8")
     with program(home, code) as other:

@@ -23,6 +23,7 @@ from hyperhive.core import (
     operate,
     proposals,
     publishing,
+    spawning,
 )
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Unavailable
@@ -45,7 +46,7 @@ def narrow() -> Iterator[None]:
 def spawn(hive: Hive, *build: str, say: list[str] | None = None) -> Path:
     """Ada with a build of its own; gives back what it made."""
     lines = [] if say is None else say
-    made = agents.spawn(hive, ADA, runtime="bubblewrap", config=AgentConfig(build=build), by=OPERATOR, say=lines.append)
+    made = spawning.spawn(hive, ADA, runtime="bubblewrap", config=AgentConfig(build=build), by=OPERATOR, say=lines.append)
     found = builds.made_in(hive, ADA, made.agent.deployed)
     assert found is not None
     return found
@@ -53,7 +54,7 @@ def spawn(hive: Hive, *build: str, say: list[str] | None = None) -> Path:
 
 def fail(hive: Hive, *build: str) -> int:
     """A build of ada's, who was there before, that fails; gives back its number."""
-    agents.spawn(hive, ADA, runtime="bubblewrap", by=OPERATOR)
+    spawning.spawn(hive, ADA, runtime="bubblewrap", by=OPERATOR)
     agents.destroy(hive, ADA, by=OPERATOR)
     with pytest.raises(building.BuildFailed):
         spawn(hive, *build)
@@ -86,7 +87,7 @@ def test_what_a_failed_build_made_goes_and_its_log_stays(empty: Hive) -> None:
 
 
 def test_a_build_that_prints_much_makes_no_long_notice(empty: Hive) -> None:
-    agents.spawn(empty, EVE, runtime="host", flavor=Flavor.MANAGER, by=OPERATOR)
+    spawning.spawn(empty, EVE, runtime="host", flavor=Flavor.MANAGER, by=OPERATOR)
     fail(empty, r"head -c 9000000 /dev/zero | tr '\0' x; for i in 1 2 3; do echo; printf '\033[2Jend'; done; exit 1")
     told = messages.inbox(empty, EVE)[-1].body
     assert told.startswith("deploy_failed: ")
@@ -121,7 +122,7 @@ def test_a_disk_that_takes_nothing_is_told_of_in_words(empty: Hive, monkeypatch:
 
     monkeypatch.setattr(f"hyperhive.core.building.{step}", full)
     with pytest.raises(Unavailable, match="/there cannot be written: No space left on device"):
-        agents.spawn(empty, ADA, runtime="bubblewrap", config=AgentConfig(build=("true",)), by=OPERATOR)
+        spawning.spawn(empty, ADA, runtime="bubblewrap", config=AgentConfig(build=("true",)), by=OPERATOR)
 
 
 def test_what_cannot_be_removed_is_told_of_in_words(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_what_is_built_is_seen_by_its_agent_whatever_others_are_and_the_umask_is
     spawn(empty, "cat /opt/source/agent.toml", say=lines)
     assert any("build" in line for line in lines[1:])
     # One that runs as the hive's own user closes its folder, and not that of all.
-    agents.spawn(empty, BOB, runtime="host", by=OPERATOR)
+    spawning.spawn(empty, BOB, runtime="host", by=OPERATOR)
     uid = empty.paths.agent_state(ADA).stat().st_uid
     folders.check_walkable(empty.paths.build(ADA, 2) / "tree", uid, uid)
     assert (empty.paths.builds(ADA).parent.stat().st_mode & 0o777, empty.paths.builds(BOB).stat().st_mode & 0o777) == (
@@ -148,7 +149,7 @@ def test_what_is_built_is_seen_by_its_agent_whatever_others_are_and_the_umask_is
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_build_ends_with_the_process_that_carries_it_out(empty: Hive, home: Path, sent: signal.Signals) -> None:
-    agents.spawn(empty, ADA, runtime="bubblewrap", config=AgentConfig(role="first"), by=OPERATOR)
+    spawning.spawn(empty, ADA, runtime="bubblewrap", config=AgentConfig(role="first"), by=OPERATOR)
     data = agent_toml.write(AgentConfig(role="second", build=("echo $$; exec sleep 1000.25",)))
     approval = proposals.by_operator(empty, ADA, {building.FILE: data}, message="Be slow")
     operation = approvals.approve(empty, approval.number, by=OPERATOR).operation

@@ -28,6 +28,7 @@ from hyperhive.core import (
     proposals,
     publishing,
     roster,
+    spawning,
 )  # fmt: skip
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.approvals import Approval
@@ -53,7 +54,7 @@ MAIN = "refs/heads/main"
 @pytest.fixture
 def hive(empty: Hive) -> Hive:
     """A hive with the worker ada, made of a commit."""
-    agents.spawn(empty, ADA, runtime="host", config=AgentConfig(role="first"), by=OPERATOR)
+    spawning.spawn(empty, ADA, runtime="host", config=AgentConfig(role="first"), by=OPERATOR)
     return empty
 
 
@@ -254,7 +255,7 @@ def test_what_destroys_and_purges_stands_in_the_log(hive: Hive) -> None:
     approval = propose(hive, "second")
     agents.destroy(hive, ADA, by=OPERATOR)
     assert approvals.get(hive, approval.number).state is ApprovalState.WITHDRAWN
-    made = agents.spawn(hive, ADA, by=OPERATOR)
+    made = spawning.spawn(hive, ADA, by=OPERATOR)
     assert made.reused
     assert role_of(hive) == "first"
     agents.destroy(hive, ADA, by=OPERATOR)
@@ -262,7 +263,7 @@ def test_what_destroys_and_purges_stands_in_the_log(hive: Hive) -> None:
     assert [one.what for one in meta.log(hive)] == ["purge", "destroy", "spawn", "destroy", "spawn"]
     assert not hive.paths.applied(ADA).exists()
     assert not hive.paths.builds(ADA).exists()
-    agents.spawn(hive, ADA, runtime="host", by=OPERATOR)
+    spawning.spawn(hive, ADA, runtime="host", by=OPERATOR)
     assert role_of(hive) == ""
     assert len(deployments.history(hive, ADA)) == 1
 
@@ -302,7 +303,7 @@ def test_a_server_of_our_own_name_is_left_out_and_said(hive: Hive) -> None:
 @pytest.fixture
 def manager(hive: Hive) -> Hive:
     """The same hive with a manager."""
-    agents.spawn(hive, EVE, runtime="host", flavor=Flavor.MANAGER, by=OPERATOR)
+    spawning.spawn(hive, EVE, runtime="host", flavor=Flavor.MANAGER, by=OPERATOR)
     return hive
 
 
@@ -575,7 +576,7 @@ def test_what_was_decided_for_an_agent_that_is_gone_is_not_done_to_the_next_of_i
     assert operations.get(hive, operation).state is OperationState.EXPIRED
     failed = deployments.get(hive, approval.number)
     assert (failed.outcome, failed.error) == (DeploymentOutcome.FAILED, "ada was destroyed")
-    agents.spawn(hive, ADA, by=OPERATOR)
+    spawning.spawn(hive, ADA, by=OPERATOR)
     assert operations.ready(hive) == []
     assert role_of(hive) == "first"
 
@@ -593,18 +594,18 @@ def test_a_spawn_that_failed_in_a_shell_is_typed_again(hive: Hive, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(builds, "write_build", full)
         with pytest.raises(Unavailable):
-            agents.spawn(hive, ADA, by=OPERATOR)
+            spawning.spawn(hive, ADA, by=OPERATOR)
     failed = deployments.history(hive, ADA)[-1]
     assert failed.outcome is DeploymentOutcome.FAILED
     with pytest.raises(Conflict, match=f"deployment {failed.number} was no proposal"):
         deploying.again(hive, failed.number, by=OPERATOR)
-    agents.spawn(hive, ADA, by=OPERATOR)
+    spawning.spawn(hive, ADA, by=OPERATOR)
 
 
 @pytest.mark.box
 def test_a_request_for_an_agent_that_has_come_to_be_meanwhile_does_not_wait_for_anybody(manager: Hive) -> None:
     asked = proposals.request_spawn(manager, BOB, by=EVE, reason="much to do")
-    agents.spawn(manager, BOB, runtime="host", by=OPERATOR)
+    spawning.spawn(manager, BOB, runtime="host", by=OPERATOR)
     with pytest.raises(Conflict, match="the agent bob exists already"):
         operate.run(manager, asked)
     agents.destroy(manager, EVE, by=OPERATOR)
@@ -650,14 +651,14 @@ def test_a_build_that_is_gone_is_built_again(hive: Hive) -> None:
 
 
 def test_a_repository_that_is_gone_is_told_of_and_the_agent_can_be_made_anew(hive: Hive) -> None:
-    agents.spawn(hive, BOB, runtime="host", by=OPERATOR)
+    spawning.spawn(hive, BOB, runtime="host", by=OPERATOR)
     applied.purge(hive, ADA)
     with pytest.raises(Unavailable, match="the repository of ada is gone"):
         propose(hive, "second")
     assert role_of(hive) == "first"
     agents.destroy(hive, ADA, by=OPERATOR)
     agents.purge(hive, ADA, by=OPERATOR)
-    agents.spawn(hive, ADA, runtime="host", config=AgentConfig(role="new"), by=OPERATOR)
+    spawning.spawn(hive, ADA, runtime="host", config=AgentConfig(role="new"), by=OPERATOR)
     assert role_of(hive) == "new"
     assert publishing.unsettled(hive) == []
     assert [one.what for one in meta.log(hive, name=ADA)] == ["spawn", "purge", "destroy", "spawn"]

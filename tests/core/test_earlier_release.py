@@ -19,6 +19,7 @@ from hyperhive.core import (
     operations,
     publishing,
     roster,
+    spawning,
 )
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Conflict
@@ -171,7 +172,7 @@ def test_its_messages_reach_whom_they_were_for(old: Hive, home: Path) -> None:
 
 
 def test_one_that_was_destroyed_comes_back_as_it_was(old: Hive) -> None:
-    made = agents.spawn(old, CYD, by=OPERATOR)
+    made = spawning.spawn(old, CYD, by=OPERATOR)
     assert made.reused
     assert builds.config_of(old, CYD, made.agent.deployed)[0].role == "You are cyd."
     assert [one.commit is not None for one in deployments.history(old, CYD)] == [True, True]
@@ -187,7 +188,7 @@ def test_one_whose_configuration_is_damaged_says_so_and_can_be_given_a_new_one(o
         deploying.roll_back(old, DAN, by=OPERATOR)
     assert refused.value.hint == 'make it anew: hyperhive destroy dan, then hyperhive spawn dan --role "…"'
     agents.destroy(old, DAN, by=OPERATOR)
-    made = agents.spawn(old, DAN, config=AgentConfig(role="You are new."), by=OPERATOR)
+    made = spawning.spawn(old, DAN, config=AgentConfig(role="You are new."), by=OPERATOR)
     assert builds.config_of(old, DAN, made.agent.deployed)[0].role == "You are new."
     with old.db.read():
         assert AgentRow.get(AgentRow.name == DAN).conversation == "talk of dan"

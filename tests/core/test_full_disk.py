@@ -28,7 +28,7 @@ def refused(act):
     return False
 
 hive.paths.settings.write_text('runtime = "host"')
-agents.spawn(hive, ADA, by=OPERATOR)
+spawning.spawn(hive, ADA, by=OPERATOR)
 kept = send(hive, "kept")
 for_me = send(hive, "for the operator", to=OPERATOR, sender=ADA)
 if "closed" in sys.argv:
@@ -42,7 +42,7 @@ except OSError as error:
     print(error.strerror, flush=True)
 print("inbox", [message.body for message in messages.inbox(hive, ADA)], flush=True)
 print("send is refused", refused(lambda: [send(hive, "new") for _ in range(3000)]), flush=True)
-print("spawn is refused", refused(lambda: agents.spawn(hive, BOB, by=OPERATOR)), flush=True)
+print("spawn is refused", refused(lambda: spawning.spawn(hive, BOB, by=OPERATOR)), flush=True)
 before = [message.body for message in messages.inbox(hive, ADA) if message.body != "new"]
 epoch, begun = begin(hive)
 end(hive, epoch, begun.number, Outcome.OK)
@@ -54,7 +54,7 @@ hive.close()
 filler.unlink()
 print("room", send(hive, "after").state, hive.db.check(), hive.paths.reserve.exists(), flush=True)
 agents.start(hive, ADA, by=OPERATOR)
-print("spawn", agents.spawn(hive, BOB, by=OPERATOR).agent.wanted, flush=True)
+print("spawn", spawning.spawn(hive, BOB, by=OPERATOR).agent.wanted, flush=True)
 """
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from typing_extensions import override
 
-from hyperhive.core import agents, leases, messages, turns
+from hyperhive.core import agents, leases, messages, spawning, turns
 from hyperhive.core.errors import Conflict, NotFound
 from hyperhive.core.model import OPERATOR, Blocked, Message, MessageState, Outcome
 from hyperhive.core.tables import AgentRow, MessageRow
@@ -30,7 +30,7 @@ class Mail(RuleBasedStateMachine):
         self.home = Path(tempfile.mkdtemp(prefix="hh-promise-", dir=memory()))
         self.hive = hive_in(self.home)
         add_agent(self.hive, BOB)
-        agents.spawn(self.hive, ADA, runtime="host", by=OPERATOR)
+        spawning.spawn(self.hive, ADA, runtime="host", by=OPERATOR)
         self.accepted: dict[int, tuple[str, str]] = {}
         self.keys: dict[tuple[str, str], int] = {}
         self.handed: dict[int, int] = {}
@@ -180,7 +180,7 @@ class Mail(RuleBasedStateMachine):
     @precondition(lambda self: self.is_destroyed)
     @rule()
     def spawn_again(self) -> None:
-        agents.spawn(self.hive, ADA, by=OPERATOR)
+        spawning.spawn(self.hive, ADA, by=OPERATOR)
         self.is_destroyed = False
 
     # ---- what must hold ----

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from hyperhive.core import agents, letters, messages, questions
+from hyperhive.core import agents, letters, messages, questions, spawning
 from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, Message, MessageKind, MessageState, QuestionOutcome, Wanted
@@ -457,7 +457,7 @@ def test_the_next_deadline_is_the_first_of_the_open_ones(hive: Hive, clock: time
 def test_the_open_questions_of_an_agent_that_is_destroyed_are_cancelled(empty: Hive) -> None:
     empty.paths.settings.write_text('runtime = "host"\n', encoding="utf-8")
     for name in (ADA, BOB):
-        agents.spawn(empty, name, by=OPERATOR)
+        spawning.spawn(empty, name, by=OPERATOR)
     done, dropped, other = ask(empty), ask(empty, ttl_seconds=1000, default="x"), ask(empty, asker=BOB)
     questions.answer(empty, done.number, by=OPERATOR, text="yes")
     agents.destroy(empty, ADA, by=OPERATOR)
@@ -468,7 +468,7 @@ def test_the_open_questions_of_an_agent_that_is_destroyed_are_cancelled(empty: H
     with pytest.raises(Conflict, match="is cancelled already: by hive"):
         questions.answer(empty, dropped.number, by=OPERATOR, text="late")
     # Who comes after it is not told of what it never asked.
-    agents.spawn(empty, ADA, by=OPERATOR)
+    spawning.spawn(empty, ADA, by=OPERATOR)
     assert all(one.state is MessageState.EXPIRED for one in messages.inbox(empty, ADA, everything=True))
     agents.destroy(empty, ADA, by=OPERATOR)
     agents.purge(empty, ADA, by=OPERATOR)

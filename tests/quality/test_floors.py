@@ -32,8 +32,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.hub_operations", "core.hub_sockets", "core.identity", "core.journal", "core.leases", "core.letters",
         "core.login", "core.messages", "core.notices", "core.numbers", "core.open_turn", "core.operate",
         "core.operations", "core.pending", "core.permits", "core.proposals", "core.publishing", "core.question_limits",
-        "core.questions", "core.requests", "core.rests", "core.reviews", "core.roster", "core.tool_rules",
-        "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
+        "core.questions", "core.remains", "core.requests", "core.rests", "core.reviews", "core.roster", "core.spawning",
+        "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agent_toml, agents, applied, approvals, building, builds, operate, operations, proposals
+from hyperhive.core import agent_toml, applied, approvals, building, builds, operate, operations, proposals, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive, open_hive
@@ -27,7 +27,7 @@ HEAVY = {
 def hive(home: Path) -> Hive:
     """A hive with ada in a container of its own."""
     found = open_hive({"HYPERHIVE_HOME": str(home)})
-    agents.spawn(found, ADA, runtime="bubblewrap", by=OPERATOR)
+    spawning.spawn(found, ADA, runtime="bubblewrap", by=OPERATOR)
     return found
 
 

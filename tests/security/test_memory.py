@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, cgroups, doctor
+from hyperhive.core import agents, cgroups, doctor, spawning
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import OPERATOR, Outcome
@@ -252,7 +252,7 @@ def test_a_turn_says_that_the_memory_was_used_up(home: Path) -> None:
 
 
 def test_a_command_of_the_operator_has_the_agents_limit(hive: Hive) -> None:
-    agents.spawn(hive, ADA, config=AgentConfig(limits=AgentLimits(memory="64M")), by=OPERATOR)
+    spawning.spawn(hive, ADA, config=AgentConfig(limits=AgentLimits(memory="64M")), by=OPERATOR)
     eat = ("exec", "ada", "--", "python3", "-c", EAT)
     assert shell.process(*eat, str(MUCH), given=b"x").returncode == 137
     assert shell.process(*eat, str(LITTLE // 8), given=b"x").returncode == 0

@@ -229,12 +229,12 @@ def _standing(row: dict[str, Any]) -> tuple[ApprovalState, str | None]:
 
 def prepare(hive: Swarm) -> str:
     """A hive in which things wait for the operator; gives back the commit that bob runs on."""
+    # Nobody is to have a turn meanwhile: what is said to another agent is not what is looked at here.
+    hive.configure(command=["/bin/false"])
     hive.spawn("mona", manager=True)
     hive.spawn("bob")
     hive.spawn("ada")
     hive.spawn("zoe")
-    # Nobody is to have a turn meanwhile: what is said to another agent is not what is looked at here.
-    hive.configure(command=["/bin/false"])
     hive.until(lambda: all(hive.hive.paths.agent_socket(name).exists() for name in (MONA, BOB, ADA)), "their sockets are there")
     proposals.by_operator(hive.hive, BOB, {"notes": b"1"}, message="Take a note")
     # Of one that nobody wakes: a harness that begins would withdraw it.

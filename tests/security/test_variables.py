@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, roster
+from hyperhive.core import roster, spawning
 from hyperhive.core.agent_config import AgentConfig, check_env, decode
 from hyperhive.core.config import read_settings
 from hyperhive.core.errors import Invalid
@@ -46,7 +46,7 @@ def test_what_the_reader_would_refuse_is_not_spawned(home: Path) -> None:
     # Else the agent would live with the fallback for a damaged configuration, and not with what was asked for.
     hive = open_hive({"HYPERHIVE_HOME": str(home)})
     with pytest.raises(Invalid, match="1X"):
-        agents.spawn(
+        spawning.spawn(
             hive, AgentName("ada"), config=AgentConfig(env={"1X": "1"}, network=Network.NONE), runtime="host", by=OPERATOR
         )
     assert not roster.listed(hive, everything=True)

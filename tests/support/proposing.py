@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from hyperhive.core import agent_toml, agents, approvals, folders, operate, operations, proposals, roster
+from hyperhive.core import agent_toml, approvals, folders, operate, operations, proposals, roster, spawning
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.approvals import Approval
 from hyperhive.core.hive import Hive
@@ -22,7 +22,7 @@ class Manager:
 
     def __init__(self, hive: Hive) -> None:
         self.hive = hive
-        agents.spawn(hive, MONA, flavor=Flavor.MANAGER, by=OPERATOR)
+        spawning.spawn(hive, MONA, flavor=Flavor.MANAGER, by=OPERATOR)
         agent = roster.get(hive, MONA)
         self.uid, self.gid = identity(agent.uid, agent.user)
         folders.give_proposed(hive, MONA, uid=self.uid, gid=self.gid)

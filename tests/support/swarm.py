@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from hyperhive.core import agents, events, messages, roster, turns
+from hyperhive.core import events, messages, roster, spawning, turns
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.hive import open_hive
 from hyperhive.core.locks import is_held
@@ -92,7 +92,7 @@ class Swarm:
         """Make an agent."""
         shape = msgspec.convert({"limits": AgentLimits(turn_minutes=turn_seconds / 60), **config}, AgentConfig, strict=False)
         checked = parse_name(name)
-        agents.spawn(
+        spawning.spawn(
             self.hive,
             checked,
             flavor=Flavor.MANAGER if manager else Flavor.WORKER,
