@@ -103,7 +103,7 @@ def test_a_folder_that_was_there_before_an_agent_was_refused_is_not_removed(hive
     assert (hive.paths.agent_state(ADA) / "notes").read_text(encoding="utf-8") == "precious"
 
 
-@pytest.mark.parametrize("step", ["folders.prepare", "building.builds.write_build"])
+@pytest.mark.parametrize("step", ["deploying.folders.prepare", "building.builds.write_build"])
 @pytest.mark.parametrize("then", ["spawn", "purge"])
 def test_a_spawn_that_was_killed_half_way_can_be_made_again_or_purged(home: Path, hive: Hive, step: str, then: str) -> None:
     code = f"""
