@@ -1,6 +1,7 @@
 """What an agent was given: its role, tools, network, mounts, limits."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Sized
 from typing import Annotated, Final
@@ -24,6 +25,7 @@ DEFAULT_TOOLS: Final = (
 )
 # Mounts go below these only: elsewhere they could hide what the container is made of.
 MOUNT_TARGETS: Final = ("/workspace/", "/mnt/", "/srv/", "/opt/")
+NOT_COVERED: Final = ("/opt/hyperhive/", "/opt/agent/", "/opt/source/")
 OWN_VARIABLES: Final = ("HOME", "PATH", "CLAUDE_CONFIG_DIR", "TMPDIR", "NODE_OPTIONS")
 # As root, `sh` and `setpriv` begin with the agent's environment before they give root up: what the dynamic loader, libc,
 # locales or the shell would load from an agent's folder would run as root (ld.so(8), locale(7), bash(1)).
@@ -189,8 +191,10 @@ def check_mount(mount: Mount) -> None:
     for path in (mount.source, mount.target):
         if not path.startswith("/") or "\0" in path or ".." in path.split("/") or len(path) > PATH_MOST:
             raise Invalid(f"{_shown(path)} is not an absolute path", hint="such as /home/me/blog, or /workspace/blog")
-    if not mount.target.startswith(MOUNT_TARGETS) or mount.target.rstrip("/") + "/" in MOUNT_TARGETS:
-        hint = f"choose a place below {', '.join(MOUNT_TARGETS)}"
+    # As the kernel will read it: `/opt/./agent` and `/opt//agent` are `/opt/agent`.
+    target = f"{os.path.normpath(mount.target)}/"
+    if not target.startswith(MOUNT_TARGETS) or target in MOUNT_TARGETS or target.startswith(NOT_COVERED):
+        hint = f"choose a place below {', '.join(MOUNT_TARGETS)}, outside {', '.join(NOT_COVERED)}"
         raise Invalid(f"nothing can be mounted at {_shown(mount.target)}", hint=hint)
 
 

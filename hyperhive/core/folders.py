@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.core import beneath
-from hyperhive.core.agent_config import AgentConfig, Mount
+from hyperhive.core.agent_config import AgentConfig, Mount, check_mount
 from hyperhive.core.beneath import Size, measure
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from hyperhive.core.hive import Hive
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # The agent's own; everything else of it is the host's.
 OWN: Final = ("state", "workspace", "claude", "tmp")
 _READ, _WRITE, _WALK = 4, 2, 1
-_NOT_COVERED: Final = ("/opt/hyperhive", "/opt/agent", "/opt/source")
 _TOKEN_MOST: Final = 64 * 1024
 
 
@@ -239,6 +238,7 @@ def _gitconfig(name: AgentName) -> str:
 
 
 def _check_mount(hive: Hive, name: AgentName, mount: Mount, others: tuple[Mount, ...], uid: int | None, gid: int | None) -> None:
+    check_mount(mount)
     source = Path(mount.source)
     real = Path(os.path.realpath(source))
     if real != source:
@@ -251,11 +251,6 @@ def _check_mount(hive: Hive, name: AgentName, mount: Mount, others: tuple[Mount,
         # The agent could put a link in its way between two starts, and get what the link points to.
         if other.is_writable and Path(other.source) in source.parents:
             raise Invalid(f"{source} lies in {other.source}, which {name} may change", hint="mount only the upper one")
-    # As the kernel will read it: `/opt/./agent` and `/opt//agent` are `/opt/agent`.
-    target = os.path.normpath(mount.target)
-    for covered in _NOT_COVERED:
-        if f"{target}/".startswith(f"{covered}/") or target in ("/opt", "/workspace"):
-            raise Invalid(f"nothing can be mounted at {mount.target}", hint=f"choose a place outside {covered}")
     check_walkable(source, uid, gid)
     if not source.is_dir():
         hint = "mount the folder that it lies in" if source.exists() else f"mkdir -p {source}"

@@ -48,11 +48,12 @@ def under_way(
     """Hold an agent while something is done to it, and let everybody see what and since when. Gives the operation's number.
 
     `number` is the row that asked for it, where one did. What is `urgent` ends one that only waits for a turn's end, a
-    stop or a restart. Raises `Busy` when something else is being done to the agent, which leaves that row waiting, and
-    `Conflict` when the row does not wait any more. The lock ends with the process, so nothing stays under way for ever.
+    stop or a restart; what ends everything, a kill or a destroy, ends a build too. Raises `Busy` when something else is
+    being done to the agent, which leaves that row waiting, and `Conflict` when the row does not wait any more. The lock
+    ends with the process, so nothing stays under way for ever.
     """
     with Lock(hive.paths.operation_lock(name)) as lock:
-        if not lock.take() and not (urgent and _ended_waiting(hive, name, lock)):
+        if not lock.take() and not (urgent and _ended(hive, name, lock, by=verb)):
             busy = running(hive).get(name)
             what = f"{name} is {busy.what} since {busy.since:%H:%M:%S} UTC" if busy else f"something is being done to {name}"
             raise Busy(what, hint=f"wait for it; `hyperhive show {name}`")
@@ -80,10 +81,14 @@ def under_way(
         doorbell.ring_hive(hive.paths)
 
 
-def _ended_waiting(hive: Hive, name: AgentName, lock: Lock) -> bool:
-    """End the process that waits for the end of the agent's turn, and take its place. Says whether there was one."""
+def _ended(hive: Hive, name: AgentName, lock: Lock, *, by: Verb) -> bool:
+    """End the process that holds the agent, where `by` may end what it does, and take its place. Says whether that was so.
+
+    Each of these may be ended at any instant: one that deploys leaves the old or the new.
+    """
     busy = running(hive).get(name)
-    if busy is None or busy.verb not in (Verb.STOP, Verb.RESTART):
+    builds = (Verb.DEPLOY, Verb.UPDATE) if by in (Verb.KILL, Verb.DESTROY) else ()
+    if busy is None or busy.verb not in (Verb.STOP, Verb.RESTART, *builds):
         return False
     end_holder(hive.paths.operation_lock(name))
     deadline = time.monotonic() + TAKE_MOST

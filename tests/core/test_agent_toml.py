@@ -72,6 +72,7 @@ def test_what_it_says_holds() -> None:
         ("tools.allow = ['bash']", "tools.allow: there is no tool bash", "did you mean `Bash`?"),
         ("env = { LD_PRELOAD = 'x' }", "env: 'LD_PRELOAD' is not", "choose "),
         ("mounts = [{ source = '/a', target = '/usr' }]", "mounts: nothing can be mounted at '/usr'", "choose "),
+        ("mounts = [{ source = '/a', target = '/opt//agent' }]", "mounts: nothing can be mounted at '/opt//agent'", "choose "),
         ("mcp_servers = 1", "mcp_servers: expected `object`", "[mcp_servers.matrix]"),
         ('mcp_servers."a\\u001b[2J".command = 1', "mcp_servers.a\\x1b[2J.command: expected `str`", "[mcp_servers.matrix]"),
         ("".join(f"k{number} = 1\n" for number in range(10_000)), "object contains unknown field `k0`", "known keys: "),
@@ -84,7 +85,7 @@ def test_what_it_says_holds() -> None:
         ("a." * 60_000 + "'a' = '", "a key has too many parts", "edit "),
         ("#" * FILE_MOST + "#", "is longer than 256 KiB", "put "),
     ],
-    ids=range(29),
+    ids=range(30),
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_file_key_and_what_was_meant(text: str, message: str, hint: str) -> None:
     with pytest.raises(Invalid) as wrong:

@@ -43,6 +43,24 @@ def test_only_one_thing_is_done_to_an_agent_at_a_time_and_the_second_hears_what(
     assert operations.get(hive, 1).state is OperationState.DONE
 
 
+@pytest.mark.parametrize(
+    ("verb", "urgent", "taken"),
+    [(Verb.KILL, True, True), (Verb.DESTROY, True, True), (Verb.STOP, True, False), (Verb.START, False, False)],
+)
+def test_what_ends_everything_ends_a_build_and_nothing_else_does(
+    hive: Hive, home: Path, verb: Verb, urgent: bool, taken: bool
+) -> None:
+    with program(home, HOLD.replace("DESTROY", "DEPLOY")) as other:
+        assert other.heard() == "in"
+        if not taken:
+            with pytest.raises(operations.Busy), operations.under_way(hive, ADA, verb, by=OPERATOR, urgent=urgent):
+                pass
+            return
+        with operations.under_way(hive, ADA, verb, by=OPERATOR, urgent=urgent):
+            assert other.wait() == -9
+            assert operations.get(hive, 1).state is OperationState.FAILED
+
+
 def test_what_died_is_not_shown_and_the_next_one_says_that_it_failed(hive: Hive, home: Path) -> None:
     with program(home, HOLD) as other:
         assert other.heard() == "in"
