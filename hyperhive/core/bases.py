@@ -1,6 +1,5 @@
 """What a deployment stands on: hyperhive, the kind of container, the agent CLI, each with its version."""
 
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,6 @@ from hyperhive.core.builds import write_whole
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import clean
-from hyperhive.core.output import collect
 
 # How long the agent CLI may take to say its version, in seconds: its first start on a machine takes some.
 VERSION_MOST: Final = 10.0
@@ -61,6 +59,11 @@ def version(hive: Hive) -> str:
 
 def ask_version(hive: Hive, program: Path, *, seconds: float = VERSION_MOST) -> str:
     """What the agent CLI answers to `--version`. Raises `CommandFailed`, `Expired` after so many seconds, `Unavailable`."""
+    # Who only compares what is known asks nobody.
+    import tempfile
+
+    from hyperhive.core.output import collect
+
     argv = [str(program), *programs.arguments(hive.settings), "--version"]
     with tempfile.TemporaryDirectory(prefix="hyperhive-version-") as folder:
         # A folder of its own, for it writes into its home even when it is asked for its version alone.

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import api_gate, cgroups, claude, folders, login, process, programs, proposed, terminal
+from hyperhive.core import cgroups, claude, folders, login, process, programs, proposed, terminal
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.builds import config_of, made_in, write_whole
 from hyperhive.core.errors import HyperhiveError, NotFound, Unavailable
@@ -113,6 +113,9 @@ def prepare(hive: Hive, name: AgentName) -> Box:
         inside, config, settings=hive.settings.claude.env, login=login.variables(folders.read_token(hive, name))
     )
     if config.network is Network.NONE:
+        # Few agents need it.
+        from hyperhive.core import api_gate
+
         env |= api_gate.variables()
     given = {"mcp.json": claude.servers(inside, config), "prompt.md": prompt(name, row.flavor, config).encode()}
     for file, data in given.items():

@@ -5,15 +5,18 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from hyperhive.core import api_gate, box, cgroups, claude, process
+from hyperhive.core import box, cgroups, claude, process
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_process import CliProcess
 from hyperhive.core.errors import HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Network
+
+if TYPE_CHECKING:
+    from hyperhive.core.api_gate import Gate
 
 # How long the CLI may take until it answers and its tools are connected, in seconds.
 READY_MOST: Final = 60.0
@@ -55,7 +58,7 @@ class CliSession:
         self._selector = selector
         self._wait = wait
         self.leaves = leaves
-        self._gate: api_gate.Gate | None = None
+        self._gate: Gate | None = None
         self._limits: cgroups.Limits | None = None
         self._started_with = ""
         self._answers: dict[str, dict[str, Any]] = {}
@@ -152,6 +155,9 @@ class CliSession:
         command = [*prepared.program, *words]
         try:
             if prepared.config.network is Network.NONE:
+                # Few agents need it.
+                from hyperhive.core import api_gate
+
                 self._gate = self._gate or api_gate.Gate(
                     self._hive.paths, self._name, self._hive.settings, prepared.place.gid, self._record.log
                 )
