@@ -134,3 +134,12 @@ def test_numbers_are_never_given_twice_also_when_what_they_named_came_to_nothing
         pass
     assert numbers == [1, 2]
     assert operations.get(hive, 3).verb is Verb.STOP
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"),
+    [(Verb.UPDATE, "rebuilding"), (Verb.DEPLOY, "deploying"), (Verb.PROPOSE, "proposing"), (Verb.STOP, "stopping")],
+)
+def test_what_is_under_way_has_a_word_of_its_own(hive: Hive, verb: Verb, what: str) -> None:
+    with operations.under_way(hive, ADA, verb, by=OPERATOR):
+        assert operations.running(hive)[ADA].what == what
