@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import machine, sandbox
 from tests.support.terminal import Screen
@@ -16,6 +17,11 @@ GUARD, BASE = sandbox.enter()
 NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
 MARKS = ("root", "box", "cgroup", "claude")
 _numbers = count(1)
+# A few dozen cases of each kind; `pytest --hypothesis-profile thorough` takes its time. A busy machine is no failure.
+_SLOW = (HealthCheck.too_slow, HealthCheck.large_base_example)
+settings.register_profile("quick", max_examples=30, deadline=None, database=None, suppress_health_check=_SLOW)
+settings.register_profile("thorough", max_examples=2000, deadline=None, database=None, suppress_health_check=_SLOW)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

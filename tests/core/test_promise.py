@@ -317,7 +317,7 @@ BREAKS: dict[str, tuple[Callable[[Mail], object], Any, str, Callable[..., Any]]]
 
 
 def test_the_promise_holds_in_every_order() -> None:
-    explore(40)
+    explore(24)
 
 
 @pytest.mark.parametrize("broken", BREAKS)
