@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import machine, sandbox
+from tests.support.systemd_host import SystemdHost
 from tests.support.terminal import Screen
 
 # Before anything else is imported: a module may read the environment when it is loaded.
 GUARD, BASE = sandbox.enter()
 NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
-MARKS = ("root", "box", "cgroup", "claude")
+MARKS = ("root", "box", "cgroup", "claude", "systemd")
 _numbers = count(1)
 
 
@@ -52,6 +53,13 @@ def screens() -> Iterator[list[Screen]]:
     yield opened
     for screen in opened:
         screen.close()
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[SystemdHost]:
+    """A systemd that many tests share: each leaves it as it was. Their homes are at the same place inside."""
+    with SystemdHost(share=[BASE]) as found:
+        yield found
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
