@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ADA, BOB, EVE = AgentName("ada"), AgentName("bob"), AgentName("eve")
 _PRELUDE = """
 import os, sys, time
-from hyperhive.core import agents, eligibility, events, messages, operations, spawning, turns
+from hyperhive.core import agents, eligibility, events, holding, messages, operations, spawning, turns
 from hyperhive.core.hive import open_hive
 from hyperhive.core.locks import Lock, is_held
 from hyperhive.core.model import *
