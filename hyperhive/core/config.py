@@ -11,6 +11,8 @@ from hyperhive.core.errors import Invalid, Unavailable
 
 S = TypeVar("S", bound=msgspec.Struct)
 Count = Annotated[int, msgspec.Meta(ge=1)]
+# A century at most: what is to stay for ever has no setting.
+Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 # So many are kept.
 Kept = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 # A week, in seconds: longer is meant as for ever, and what waits for a file must be told a number.
@@ -41,8 +43,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of what is over is kept: events of an agent."""
+    """How long messages and operations are kept once they have ended, in days, and how many events of an agent."""
 
+    message_days: Days = 30
+    operation_days: Days = 30
     events: Kept = 2_000
 
 
