@@ -101,4 +101,13 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
             "CREATE INDEX operation_ended ON operation (ended_at) WHERE ended_at IS NOT NULL",
         ),
     ),
+    (
+        "who may use the dashboard",
+        (
+            """CREATE TABLE access (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL,
+                made_at INTEGER NOT NULL, seen_at INTEGER, ends_at INTEGER
+            ) STRICT""",
+        ),
+    ),
 )
