@@ -12,6 +12,7 @@ PACKAGE = ROOT / "hyperhive"
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
         "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process",
+        "core.words",
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config",
@@ -21,7 +22,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups", "core.claude",
         "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.events", "core.folders",
         "core.gate_connection", "core.git", "core.git_export", "core.git_objects", "core.git_trees", "core.hive",
-        "core.hub_link", "core.locks", "core.long_result", "core.meta", "core.migrations", "core.programs",
+        "core.hub_link", "core.listening", "core.locks", "core.long_result", "core.meta", "core.migrations", "core.programs",
         "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
         "core.tool_request", "core.transfer", "core.user_scope",
     ),
