@@ -2,13 +2,14 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from hyperhive.core.errors import Denied, Invalid, NotFound
+from hyperhive.core.errors import Denied, HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.tables import AccessRow
 
@@ -82,7 +83,8 @@ def check(hive: Hive, kind: AccessKind, secret: str) -> Access:
     if found is None:
         raise Denied("you are not logged in", hint="`hyperhive web login` makes a link that lets you in")
     if found.seen_at is None or abs(now - found.seen_at) > _SEEN:
-        with hive.db.write():
+        # On a full disk it is let in all the same.
+        with suppress(HyperhiveError), hive.db.write():
             AccessRow.update(seen_at=now).where(AccessRow.number == found.number).execute()
     return found
 
