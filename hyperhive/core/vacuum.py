@@ -1,16 +1,20 @@
 """One sweep through the hive: what ended long ago goes, in steps that hold nobody up."""
 
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from hyperhive.core import process, vacuum_rows
-from hyperhive.core.errors import Conflict, HyperhiveError
+from hyperhive.core import process, vacuum_events, vacuum_rows
+from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder
+from hyperhive.core.model import AgentName, parse_name
 
 # Added to every age: so far the clock may be ahead now, or may have been behind then, and nothing goes too early.
 DOUBT: Final = timedelta(days=1)
@@ -30,6 +34,7 @@ class Swept(msgspec.Struct, frozen=True):
 
     messages: int
     operations: int
+    events: int
     troubles: tuple[Trouble, ...]
 
 
@@ -50,7 +55,19 @@ def _sweep(hive: Hive) -> Swept:
     keep, now, tally = hive.settings.keep, hive.now(), _Tally()
     messages = tally.take(vacuum_rows.messages(hive, before=_before(now, keep.message_days)))
     operations = tally.take(vacuum_rows.operations(hive, before=_before(now, keep.operation_days)))
-    return Swept(messages=messages, operations=operations, troubles=tuple(tally.troubles))
+    events = sum(
+        tally.take(vacuum_events.sweep(hive, name, before=_before(now, keep.event_days))) for name in _names(hive.paths.agents)
+    )
+    return Swept(messages=messages, operations=operations, events=events, troubles=tuple(tally.troubles))
+
+
+def _names(folder: Path) -> list[AgentName]:
+    """Whose folders lie there: also those of agents that were destroyed."""
+    found = []
+    for name in sorted(os.listdir(folder)):
+        with suppress(Invalid):
+            found.append(parse_name(name))
+    return found
 
 
 def _before(now: datetime, days: int) -> datetime:
@@ -74,5 +91,8 @@ class _Tally:
                 time.sleep(min(time.monotonic() - began, REST_MOST))
                 began = time.monotonic()
         except HyperhiveError as error:
-            self.troubles.append(Trouble(error.message, error.hint))
+            trouble = Trouble(error.message, error.hint)
+            # A full disk is one trouble, not one of each agent.
+            if trouble not in self.troubles:
+                self.troubles.append(trouble)
         return removed
