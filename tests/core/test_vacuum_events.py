@@ -1,5 +1,6 @@
 """An agent's old events go, whoever the agent is and whatever it wrote; its newest stay, and its harness goes on writing."""
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -189,6 +190,19 @@ def test_a_damaged_store_is_said_and_the_others_are_swept(hive: Hive, fault: Cal
     (trouble,) = swept.troubles
     assert trouble.message.startswith("the events of ada cannot be swept: ")
     assert trouble.hint == f"ls -l {hive.paths.agent_events(ADA)}"
+
+
+def test_a_damaged_database_keeps_no_events_and_no_logs_from_being_swept(hive: Hive) -> None:
+    settings(hive, event_floor=0)
+    write(hive, 3, ago=9 * DAY)
+    hive.close()
+    hive.paths.database.write_bytes(b"no database at all" * 1000)
+    old = hive.paths.log / "hub.log"
+    old.touch()
+    os.utime(old, (0, 0))
+    swept = vacuum.run(hive)
+    assert (swept.events, swept.logs, swept.messages) == (3, 1, 0)
+    assert [trouble.message for trouble in swept.troubles] == [f"{hive.paths.database} is damaged"]
 
 
 def test_a_store_that_is_not_there_is_not_made(hive: Hive) -> None:
