@@ -130,7 +130,7 @@ def test_what_is_nested_too_deep_is_left_out(hive: Hive, log: EventLog) -> None:
         ),
     )
 )
-@settings(database=None, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=list(HealthCheck))
 def test_whatever_is_written_is_kept_and_can_be_read(hive: Hive, log: EventLog, data: dict[str, Any]) -> None:
     before = len(history(hive, ADA))
     log.add(EventKind.RESULT, data, at=hive.now())
