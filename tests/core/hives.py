@@ -1,6 +1,5 @@
 """Hives for tests of the core: agents without containers, and small programs that work on the same hive."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,11 +24,6 @@ from hyperhive.core.tables import *
 hive = open_hive({"HYPERHIVE_HOME": sys.argv[1]})
 ADA, BOB, EVE = AgentName("ada"), AgentName("bob"), AgentName("eve")
 """
-
-
-def memory() -> str:
-    """Where files are quick to write: what a power cut leaves is not the business of these tests."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
 
 
 def hive_in(home: Path) -> Hive:
