@@ -19,11 +19,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "resources": (
         "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups", "core.claude",
-        "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.events", "core.folders",
-        "core.gate_connection", "core.git", "core.git_export", "core.git_objects", "core.git_trees", "core.hive",
-        "core.hub_link", "core.locks", "core.long_result", "core.meta", "core.migrations", "core.programs",
-        "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
-        "core.tool_request", "core.transfer", "core.user_scope",
+        "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.error_lines", "core.events",
+        "core.folders", "core.gate_connection", "core.git", "core.git_export", "core.git_objects", "core.git_trees",
+        "core.hive", "core.hub_link", "core.journald", "core.locks", "core.log_file", "core.long_result", "core.meta",
+        "core.migrations", "core.programs", "core.proposed", "core.reserve", "core.runtimes", "core.systemd",
+        "core.tables", "core.terminal", "core.tool_request", "core.transfer", "core.user_scope",
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box", "core.building",
