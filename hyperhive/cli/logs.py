@@ -9,8 +9,9 @@ import click
 from hyperhive.cli import params, render, screen
 from hyperhive.cli.params import NAME, as_json, pass_hive
 from hyperhive.core import journal
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.hive import Hive
-from hyperhive.core.journal import Line, Unit
+from hyperhive.core.journal import Line
 from hyperhive.core.model import AgentName
 
 ALL: Final = "all"

@@ -7,13 +7,13 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import doorbell, eligibility, journal, operations, process, roster, turns
+from hyperhive.core import agent_log, doorbell, eligibility, operations, process, roster, turns
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_session import CliSession, NotReady
 from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_link import Heard, HubLink
-from hyperhive.core.journal import Unit
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName, Outcome, Verb
@@ -35,7 +35,7 @@ def run(hive: Hive, name: AgentName, log: Log | None = None) -> bool:
     process.follow_parent()
     with hive.db.read():
         roster.living(name)
-    log = log or journal.log_of(hive, name, Unit.HARNESS, quiet=process.has_parent())
+    log = log or agent_log.open_log(hive, name, Unit.HARNESS, quiet=process.has_parent())
     with Lock(hive.paths.harness_lock(name)) as lock:
         if not lock.take():
             log(f"{name} has a harness already: {holder(hive.paths.harness_lock(name))}")

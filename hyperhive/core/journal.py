@@ -4,34 +4,27 @@ import heapq
 import select
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
-from inotify_simple import flags
 
 from hyperhive.core import messages
+from hyperhive.core.agent_log import Unit, file_of
 from hyperhive.core.errors import Invalid
-from hyperhive.core.follow import LOOK, LOOK_BLIND, Watch
 from hyperhive.core.hive import Hive
-from hyperhive.core.log import Log
 from hyperhive.core.log_file import LogFile, Written
 from hyperhive.core.model import AgentName
 from hyperhive.core.tables import AgentRow
+
+if TYPE_CHECKING:
+    from hyperhive.core.follow import Watch
 
 T = TypeVar("T")
 
 LINES: Final = 200
 LINES_MOST: Final = 5000
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
-
-
-class Unit(StrEnum):
-    """Whose lines these are: of the program that drives the agent, or of the container that it lives in."""
-
-    HARNESS = "harness"
-    CONTAINER = "container"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -78,11 +71,6 @@ def follow(
                 yield came
 
 
-def log_of(hive: Hive, name: AgentName, unit: Unit, *, quiet: bool = True) -> Log:
-    """Where lines of a unit are written."""
-    return Log(f"{unit} of {name}", hive.paths.agent_log(name) / f"{unit}.log", quiet=quiet, boot=hive.boot())
-
-
 class Journal:
     """The journal of one agent, opened to be read."""
 
@@ -99,11 +87,16 @@ class Journal:
         self._since = since
         self._folder = hive.paths.agent_log(name)
         boot = None if all_boots else hive.boot()
-        self._files = {unit: LogFile(self._folder / f"{unit}.log", boot=boot) for unit in Unit if unit in units}
+        self._files = {unit: LogFile(file_of(hive, name, unit), boot=boot) for unit in Unit if unit in units}
         self._watch: Watch | None = None
 
     def begin_to_follow(self) -> None:
         """Notice from now on that something comes. To be called before the first look, so that nothing falls between."""
+        # Most look only once.
+        from inotify_simple import flags
+
+        from hyperhive.core.follow import Watch
+
         self._watch = Watch(self._folder, flags.MODIFY | flags.CREATE | flags.MOVED_TO)
 
     def newest(self, *, unfinished: bool = False) -> list[Line]:
@@ -124,6 +117,8 @@ class Journal:
 
     def wait(self) -> None:
         """Return when there may be more."""
+        from hyperhive.core.follow import LOOK, LOOK_BLIND
+
         fds = self.filenos()
         select.select(fds, [], [], LOOK if fds else LOOK_BLIND)
         self.heard()

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from hyperhive.core import approvals as decided
 from hyperhive.core import journal, operations, proposals, requests, roster
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.errors import Conflict, NotFound
-from hyperhive.core.journal import Line, Unit
+from hyperhive.core.journal import Line
 from hyperhive.core.letters import QUOTE
 from hyperhive.core.model import ApprovalKind, ApprovalState, Flavor, Operation, OperationState, Verb, clean, parse_name
 from hyperhive.core.requests import Asked

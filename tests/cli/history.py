@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from hyperhive.core import journal as journals
-from hyperhive.core import messages, turns
+from hyperhive.core import agent_log, messages, turns
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
-from hyperhive.core.journal import Unit
 from hyperhive.core.model import OPERATOR, AgentName, EventKind, Message, Outcome
 from hyperhive.core.turns import Usage
 
@@ -46,4 +45,4 @@ def events(hive: Hive, name: AgentName, *found: tuple[EventKind, dict[str, Any]]
 
 def journal(hive: Hive, name: AgentName, *texts: str, unit: Unit = Unit.HARNESS) -> None:
     """What a harness, or something in a container, says about itself."""
-    journals.log_of(hive, name, unit).lines(texts)
+    agent_log.open_log(hive, name, unit).lines(texts)

@@ -9,8 +9,8 @@ import pytest
 
 from hyperhive.cli import screen
 from hyperhive.core import log
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.hive import Hive
-from hyperhive.core.journal import Unit
 from hyperhive.core.model import AgentName
 from tests.cli import history, shell
 from tests.cli.test_json import INSTANT

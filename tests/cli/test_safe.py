@@ -10,9 +10,9 @@ import pytest
 from hyperhive.cli import screen
 from hyperhive.core import agent_toml, approvals, building, deployments, operations, proposals, questions, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer, Tools
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.db import next_number
 from hyperhive.core.hive import Hive
-from hyperhive.core.journal import Unit
 from hyperhive.core.messages import flow
 from hyperhive.core.model import EventKind, Occasion, Outcome, parse_name
 from tests.cli import history, shell

@@ -8,9 +8,9 @@ from functools import partial
 import anyio
 import pytest
 
-from hyperhive.core import journal, messages, operations, proposals
+from hyperhive.core import agent_log, messages, operations, proposals
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.db import next_number
-from hyperhive.core.journal import Unit
 from hyperhive.core.locks import Lock
 from hyperhive.core.model import (
     OPERATOR,
@@ -307,7 +307,7 @@ async def test_approvals_is_never_long(place: Place) -> None:
 
 async def test_logs_shows_the_end_of_a_journal_as_quoted_text(place: Place) -> None:
     place.hive.paths.agent_log(BOB).mkdir(parents=True)
-    log, container = (journal.log_of(place.hive, BOB, unit) for unit in Unit)
+    log, container = (agent_log.open_log(place.hive, BOB, unit) for unit in Unit)
     async with connect(place.socket(EVE)) as client:
         assert text(await client.call_tool("logs", {"name": "bob"})) == "the journal of bob is empty"
         for number in range(300):
