@@ -84,6 +84,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             wanted=row.wanted,
             running=row.wanted is Wanted.STARTED,
             blocked=blocked,
+            blocked_since=row.blocked_since if blocked is not Blocked.NONE else None,
             blocked_until=until,
             blocked_reason=row.blocked_reason if blocked is not Blocked.NONE else None,
             under_way=under_way.get(row.name),
