@@ -7,15 +7,22 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import machine, sandbox
+from tests.support.systemd_host import SystemdHost
 from tests.support.terminal import Screen
 
 # Before anything else is imported: a module may read the environment when it is loaded.
 GUARD, BASE = sandbox.enter()
 NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
-MARKS = ("root", "box", "cgroup", "claude")
+MARKS = ("root", "box", "cgroup", "claude", "systemd")
 _numbers = count(1)
+# A few dozen cases of each kind; `pytest --hypothesis-profile thorough` takes its time. A busy machine is no failure.
+_SLOW = (HealthCheck.too_slow, HealthCheck.large_base_example)
+settings.register_profile("quick", max_examples=30, deadline=None, database=None, suppress_health_check=_SLOW)
+settings.register_profile("thorough", max_examples=2000, deadline=None, database=None, suppress_health_check=_SLOW)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +59,13 @@ def screens() -> Iterator[list[Screen]]:
     yield opened
     for screen in opened:
         screen.close()
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[SystemdHost]:
+    """A systemd that many tests share: each leaves it as it was. Their homes are at the same place inside."""
+    with SystemdHost(share=[BASE]) as found:
+        yield found
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -13,7 +13,9 @@ from hyperhive.core.model import AgentName, Event
 @click.command()
 @click.argument("name", type=NAME)
 @click.option("-f", "--follow", "follows", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "newest", type=click.IntRange(0, core.KEPT), default=100, show_default=True, help="How many of the newest.")
+@click.option(
+    "-n", "newest", type=click.IntRange(min=0, max=2**62), default=100, show_default=True, help="How many of the newest."
+)
 @click.option("--full", is_flag=True, help="Nothing is shortened.")
 @as_json
 @pass_hive

@@ -19,7 +19,7 @@ class AgentRecord:
         self.epoch = 0
         self._hive = hive
         self._name = name
-        self._events = EventLog(hive.paths, name)
+        self._events = EventLog(hive, name)
 
     def say(self, kind: EventKind, data: dict[str, Any]) -> None:
         """Add an event to the agent's history; never fails."""

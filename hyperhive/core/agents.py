@@ -4,6 +4,7 @@ from hyperhive.core import (
     approvals,
     custody,
     doorbell,
+    holding,
     leases,
     messages,
     notices,
@@ -25,7 +26,7 @@ from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 
 def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> Agent:
     """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`."""
-    with operations.under_way(hive, name, Verb.START, by=by, number=number), hive.db.write():
+    with holding.under_way(hive, name, Verb.START, by=by, number=number), hive.db.write():
         if roster.living(name).wanted is not Wanted.STARTED:
             turns.add_news(name, "You were started.")
         AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()
@@ -38,7 +39,7 @@ def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bo
 
     Raises `Expired` after `timeout` seconds; the agent then stops when its turn ends.
     """
-    with operations.under_way(hive, name, Verb.STOP, by=by, urgent=now, number=number):
+    with holding.under_way(hive, name, Verb.STOP, by=by, urgent=now, number=number):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
@@ -58,7 +59,7 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: 
     with hive.db.read():
         row = roster.living(name)
     config, _ = config_of(hive, name, row.deployed)
-    with operations.under_way(hive, name, Verb.RESTART, by=by, urgent=now, number=number):
+    with holding.under_way(hive, name, Verb.RESTART, by=by, urgent=now, number=number):
         with hive.db.write():
             roster.living(name)
             turns.add_news(name, "You were restarted.")
@@ -74,7 +75,7 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: 
 
 def kill(hive: Hive, name: AgentName, *, by: str) -> Agent:
     """End everything that an agent runs, at once; its messages come back, no attempt is counted, and it stays stopped."""
-    with operations.under_way(hive, name, Verb.KILL, by=by, urgent=True):
+    with holding.under_way(hive, name, Verb.KILL, by=by, urgent=True):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
@@ -88,7 +89,7 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
 
     Mail that waits for it ends as expired, what it asked the operator as cancelled.
     """
-    with operations.under_way(hive, name, Verb.DESTROY, by=by, urgent=True):
+    with holding.under_way(hive, name, Verb.DESTROY, by=by, urgent=True):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()
@@ -115,7 +116,7 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
 
     Raises `Conflict` for an agent that lives, `Unavailable` with what could not be removed; purging again goes on.
     """
-    with operations.under_way(hive, name, Verb.PURGE, by=by):
+    with holding.under_way(hive, name, Verb.PURGE, by=by):
         with hive.db.write():
             row = AgentRow.get_or_none(AgentRow.name == name)
             if row is None:

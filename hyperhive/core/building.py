@@ -56,7 +56,7 @@ class BuildLog:
         self._end: list[str] = []
         fd = os.open(log_of(hive, name, number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace")
-        self._events = EventLog(hive.paths, name, beside=True)
+        self._events = EventLog(hive, name, beside=True)
 
     @property
     def end(self) -> str:

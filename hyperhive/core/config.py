@@ -11,6 +11,10 @@ from hyperhive.core.errors import Invalid, Unavailable
 
 S = TypeVar("S", bound=msgspec.Struct)
 Count = Annotated[int, msgspec.Meta(ge=1)]
+# A century at most: what is to stay for ever has no setting.
+Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
+# So many are kept.
+Kept = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 # A week, in seconds: longer is meant as for ever, and what waits for a file must be told a number.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=604_800)]
 
@@ -38,6 +42,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sends_per_minute: Count = 120
 
 
+class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long messages and operations are kept once they have ended, in days, and how many events of an agent."""
+
+    message_days: Days = 30
+    operation_days: Days = 30
+    events: Kept = 2_000
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory, no `uid_base`: one of its own.
 
@@ -51,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uid_base: Annotated[int, msgspec.Meta(ge=UID_RANGE, le=UID_MOST - UID_RANGE)] | None = None
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()
+    keep: Keep = Keep()
 
     def places(self) -> int:
         """How many agents may work at once."""

@@ -56,8 +56,8 @@ class Store:
         What brings something new is refused first when the disk is full; all else goes on for a while in room that is
         kept for it. Raises `Unavailable` when the disk is full, fails, or may not be written; then nothing was changed.
         """
-        if brings_new and not self._reserve.keep():
-            raise self._full()
+        if brings_new:
+            self.check_room()
         if not brings_new:
             self._reserve.give_up()
         with self._translated():
@@ -67,6 +67,11 @@ class Store:
             with self._place_in_line(), database.atomic("IMMEDIATE"):
                 yield
         say_changed(self._paths)
+
+    def check_room(self) -> None:
+        """Refuse what can wait on a disk that is full. Raises `Unavailable`."""
+        if not self._reserve.keep():
+            raise self._full()
 
     def ask(self, sql: str, *values: str | int | None) -> list[tuple[Any, ...]]:
         """What one statement finds, within a read or write: values as the file has them.

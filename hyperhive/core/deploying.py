@@ -12,8 +12,8 @@ from hyperhive.core import (
     deployments,
     doorbell,
     folders,
+    holding,
     notices,
-    operations,
     publishing,
     roster,
     turns,
@@ -41,7 +41,7 @@ def run(hive: Hive, number: int, *, operation: int, say: Callable[[str], None] =
     """
     asked = deployments.get(hive, number)
     name = AgentName(asked.agent)
-    with operations.under_way(hive, name, Verb.DEPLOY, by=asked.approved_by or OPERATOR, number=operation):
+    with holding.under_way(hive, name, Verb.DEPLOY, by=asked.approved_by or OPERATOR, number=operation):
         with failing(hive, number):
             publishing.settle(hive, name, current=number)
             with hive.db.read():
@@ -61,7 +61,7 @@ def update(
     """
     if operation is None and _is_up_to_date(hive, name):
         return None
-    with operations.under_way(hive, name, Verb.UPDATE, by=by, number=operation):
+    with holding.under_way(hive, name, Verb.UPDATE, by=by, number=operation):
         publishing.settle(hive, name)
         with hive.db.read():
             agent = roster.living(name)
@@ -132,7 +132,7 @@ def roll_back(hive: Hive, name: AgentName, *, to: int | None = None, over: str |
     Gives back the new deployment and its operation. `over` is the commit that was applied when it was decided, where that
     matters. Raises `NotFound`, and `Conflict` when there is nothing to go back to, or another commit is applied.
     """
-    with operations.under_way(hive, name, Verb.PROPOSE, by=by):
+    with holding.under_way(hive, name, Verb.PROPOSE, by=by):
         publishing.settle(hive, name)
         with hive.db.read():
             agent = roster.living(name)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from peewee import Expression, fn
 
-from hyperhive.core import operations
+from hyperhive.core import holding
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import AgentName, Blocked, MessageState, OperationState, Verb, Wanted
@@ -108,7 +108,7 @@ def _may_run(hive: Hive, now: datetime) -> Expression:
     return (
         (AgentRow.wanted == Wanted.STARTED)
         & ((AgentRow.blocked == Blocked.NONE) | ((AgentRow.blocked == Blocked.LIMITED) & passed))
-        & AgentRow.name.not_in(sorted(operations.without_harness(hive)))
+        & AgentRow.name.not_in(sorted(holding.without_harness(hive)))
     )
 
 

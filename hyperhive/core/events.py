@@ -20,8 +20,6 @@ from hyperhive.core.model import AgentName, Event, EventKind
 from hyperhive.core.paths import Paths
 from hyperhive.core.tables import from_milliseconds, to_milliseconds
 
-# How many events of an agent are kept.
-KEPT: Final = 2000
 # Old events go in one sweep each time so many came.
 SWEEP: Final = 200
 # The longest text of one event, in characters; the rest of it is cut, and says so.
@@ -56,8 +54,9 @@ class EventLog:
     harness leaves such things to it, and is silent instead.
     """
 
-    def __init__(self, paths: Paths, name: AgentName, *, beside: bool = False) -> None:
-        self._paths = paths
+    def __init__(self, hive: Hive, name: AgentName, *, beside: bool = False) -> None:
+        self._paths = paths = hive.paths
+        self._most = hive.settings.keep.events
         self._name = name
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._since_sweep = SWEEP
@@ -104,8 +103,7 @@ class EventLog:
         if self._since_sweep < SWEEP or self._database is None:
             return
         self._since_sweep = 0
-        newest = EventRow.select(EventRow.number).order_by(EventRow.number.desc()).limit(1).scalar(self._database)
-        EventRow.delete().where(EventRow.number <= (newest or 0) - KEPT).execute(self._database)
+        EventRow.delete().where(EventRow.number <= beyond(self._database, self._most)).execute(self._database)
 
     def _forget_earlier(self) -> None:
         """Remove the temporary store of a harness that was killed."""
@@ -133,8 +131,8 @@ class EventLog:
             self._database = None
 
 
-def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int = KEPT) -> list[Event]:
-    """The newest `limit` events of an agent beyond number `after`, oldest first; from where its harness writes them now.
+def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int | None = None) -> list[Event]:
+    """The newest `limit` events of an agent beyond number `after`, or all, oldest first; from where its harness writes them now.
 
     Raises `Unavailable` when the store cannot be read.
     """
@@ -151,13 +149,20 @@ def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int = KEPT) -
         if not database.table_exists("event"):
             # Its harness is making it at this moment.
             return []
-        query = EventRow.select().where(EventRow.number > after).order_by(EventRow.number.desc()).limit(limit)
+        query = EventRow.select().where(EventRow.number > after).order_by(EventRow.number.desc())
+        if limit is not None:
+            query = query.limit(limit)
         return [_event_from(name, row) for row in query.execute(database)][::-1]
     except (PeeweeException, apsw.Error, ValueError, msgspec.DecodeError) as error:
         raise Unavailable(f"the events of {name} cannot be read: {error}", hint=f"ls -l {file}") from None
     finally:
         if database is not None:
             database.close()
+
+
+def beyond(database: APSWDatabase, newest: int) -> int:
+    """The number of the newest event that is not among the `newest`, or 0 where there are no more than these."""
+    return int(EventRow.select(EventRow.number).order_by(EventRow.number.desc()).offset(newest).limit(1).scalar(database) or 0)
 
 
 def live_pointer(paths: Paths, name: AgentName) -> Path:

@@ -147,7 +147,7 @@ def history(hive: Hive, name: AgentName, *, newest: int) -> Iterator[list[Event]
         if _store(hive, name) != kept_in:
             # Another store, which counts from one.
             last, kept_in = 0, _store(hive, name)
-        found = events.history(hive, name, after=last, limit=newest if first else events.KEPT)
+        found = events.history(hive, name, after=last, limit=newest if first else None)
         first = False
         if found:
             last = found[-1].number

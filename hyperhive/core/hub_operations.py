@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import approvals, deployments, doorbell, notices, operations, process, publishing
+from hyperhive.core import approvals, deployments, doorbell, holding, notices, operations, process, publishing
 from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
@@ -62,7 +62,7 @@ class HubOperations:
         ended = {number: child for number, child in self._processes.items() if child.poll() is not None}
         for number, child in ended.items():
             del self._processes[number], self._started[number]
-            if child.returncode == operations.Busy.exit_code:
+            if child.returncode == holding.Busy.exit_code:
                 # Somebody else was faster: it waits on, and that was no failure.
                 self._tries[number] -= 1
             if child.returncode < 0:
@@ -112,7 +112,7 @@ class HubOperations:
         # A few at a time: what somebody waits for comes between them.
         unsettled = self._patience.due(publishing.unsettled(self._hive), now)[:MOST]
         waiting = operations.waiting(self._hive)
-        dead = operations.dead(self._hive)
+        dead = holding.dead(self._hive)
         if unsettled or dead or operations.is_overdue(self._hive, known=self._known):
             self._put_right(unsettled, dead)
         # What was seen in time is this hub's to do: it may have to wait for a place, and the clock may jump.
@@ -125,7 +125,7 @@ class HubOperations:
     def _put_right(self, unsettled: Sequence[AgentName], dead: Sequence[Operation]) -> None:
         told = []
         with self._hive.db.write():
-            operations.bury(self._hive, [one.number for one in dead])
+            holding.bury(self._hive, [one.number for one in dead])
             for one in dead:
                 told += notices.tell_not_done(self._hive, one, "its process died")
             for one in operations.expire(self._hive, known=self._known):

@@ -94,4 +94,11 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
         "what was to be published",
         ("CREATE INDEX operation_publish ON operation (agent, number) WHERE verb = 'publish'",),
     ),
+    (
+        "what ended long ago",
+        (
+            "CREATE INDEX message_ended ON message (ended_at) WHERE ended_at IS NOT NULL",
+            "CREATE INDEX operation_ended ON operation (ended_at) WHERE ended_at IS NOT NULL",
+        ),
+    ),
 )

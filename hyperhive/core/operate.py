@@ -14,6 +14,7 @@ from hyperhive.core import (
     deployments,
     doorbell,
     follow,
+    holding,
     notices,
     operations,
     process,
@@ -24,9 +25,9 @@ from hyperhive.core import (
 from hyperhive.core.builds import config_of
 from hyperhive.core.errors import CommandFailed, Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
+from hyperhive.core.holding import Busy
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import AgentName, Occasion, Operation, OperationState, Verb
-from hyperhive.core.operations import Busy
 from hyperhive.core.tables import AgentRow
 
 # How much longer than a turn one may wait for its end, in seconds.
@@ -189,7 +190,7 @@ def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None
         case Verb.PROPOSE:
             proposals.run(hive, number)
         case Verb.PUBLISH:
-            with operations.under_way(hive, name, Verb.PUBLISH, by=by, number=number):
+            with holding.under_way(hive, name, Verb.PUBLISH, by=by, number=number):
                 publishing.settle(hive, name)
                 publishing.publish(hive, name)
         case _:

@@ -1,8 +1,7 @@
 """Operations: what is asked for, under way, or over, one row each."""
 
-import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -10,14 +9,12 @@ from hyperhive.core import doorbell
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.locks import Lock, end_holder, is_held
-from hyperhive.core.model import OPERATOR, AgentName, Operation, OperationState, UnderWay, Verb, parse_name
+from hyperhive.core.locks import is_held
+from hyperhive.core.model import OPERATOR, AgentName, Operation, OperationState, Verb, parse_name
 from hyperhive.core.tables import OperationRow
 
 # Nobody took it for so long: it will not happen any more.
 PENDING_MOST: Final = timedelta(minutes=10)
-# What needs the agent's harness gone while it runs.
-NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Verb.PURGE)
 FOR_HARNESS: Final = tuple(verb for verb in Verb if verb.is_for_harness)
 # What is asked of the harness that lives now, and of no later one.
 OF_THIS_HARNESS: Final = (Verb.CANCEL, Verb.LEAVE)
@@ -31,72 +28,6 @@ ANSWER_MOST: Final = 30.0
 QUICK_MOST: Final = 5.0
 # How much of an error is written down, in characters.
 ERROR_MOST: Final = 2000
-# How long a process that was ended may take to give its lock back, in seconds.
-TAKE_MOST: Final = 2.0
-# What is said of one whose process is gone.
-DIED: Final = "its process died"
-
-
-class Busy(Conflict):
-    """Something else is being done to the agent."""
-
-
-@contextmanager
-def under_way(
-    hive: Hive, name: AgentName, verb: Verb, *, by: str, urgent: bool = False, number: int | None = None
-) -> Iterator[int]:
-    """Hold an agent while something is done to it, and let everybody see what and since when. Gives the operation's number.
-
-    `number` is the row that asked for it, where one did. What is `urgent` ends one that only waits for a turn's end, a
-    stop or a restart; what ends everything, a kill or a destroy, ends a build too. Raises `Busy` when something else is
-    being done to the agent, which leaves that row waiting, and `Conflict` when the row does not wait any more. The lock
-    ends with the process, so nothing stays under way for ever.
-    """
-    with Lock(hive.paths.operation_lock(name)) as lock:
-        if not lock.take() and not (urgent and _ended(hive, name, lock, by=verb)):
-            busy = running(hive).get(name)
-            what = f"{name} is {busy.what} since {busy.since:%H:%M:%S} UTC" if busy else f"something is being done to {name}"
-            raise Busy(what, hint=f"wait for it; `hyperhive show {name}`")
-        now = hive.now()
-        with hive.db.write():
-            _bury(hive, name)
-            if number is None:
-                number = next_number()
-                OperationRow.insert(
-                    number=number, agent=name, verb=verb, asked_by=by, state=OperationState.RUNNING, asked_at=now, started_at=now
-                ).execute()
-            else:
-                _begin(hive, number)
-        try:
-            yield number
-        except BaseException as error:
-            # What went wrong is told by the error itself; a row that stays behind is dead as soon as the lock is free.
-            with suppress(HyperhiveError):
-                why = error.whole if isinstance(error, HyperhiveError) else str(error)
-                finish(hive, number, error=why or type(error).__name__)
-            raise
-        finish(hive, number)
-    if _waits(hive, name):
-        # What waited for this one.
-        doorbell.ring_hive(hive.paths)
-
-
-def _ended(hive: Hive, name: AgentName, lock: Lock, *, by: Verb) -> bool:
-    """End the process that holds the agent, where `by` may end what it does, and take its place. Says whether that was so.
-
-    Each of these may be ended at any instant: one that deploys leaves the old or the new.
-    """
-    busy = running(hive).get(name)
-    builds = (Verb.DEPLOY, Verb.UPDATE) if by in (Verb.KILL, Verb.DESTROY) else ()
-    if busy is None or busy.verb not in (Verb.STOP, Verb.RESTART, *builds):
-        return False
-    end_holder(hive.paths.operation_lock(name))
-    deadline = time.monotonic() + TAKE_MOST
-    while not lock.take():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def ask(hive: Hive, name: AgentName, verb: Verb, *, by: str, argument: str | None = None) -> int:
@@ -205,6 +136,18 @@ def waiting(hive: Hive) -> set[int]:
         return {row.number for row in rows}
 
 
+def waits(hive: Hive, name: AgentName) -> bool:
+    """Something waits for somebody to do it to this agent."""
+    with hive.db.read():
+        return (
+            OperationRow.select()
+            .where(
+                OperationRow.agent == name, OperationRow.state == OperationState.PENDING, OperationRow.verb.not_in(FOR_HARNESS)
+            )
+            .exists()
+        )
+
+
 def is_overdue(hive: Hive, *, known: Collection[int] = ()) -> bool:
     """Something has waited for too long to be taken, none of which is `known` to somebody who will."""
     with hive.db.read():
@@ -222,23 +165,6 @@ def expire(hive: Hive, *, known: Collection[int] = ()) -> list[Operation]:
             OperationRow.number.in_([one.number for one in ended])
         ).execute()
     return ended
-
-
-def dead(hive: Hive) -> list[Operation]:
-    """What is said to be under way, and has nobody any more who does it."""
-    with hive.db.read():
-        rows = list(
-            OperationRow.select().where(OperationRow.state == OperationState.RUNNING, OperationRow.verb.not_in(FOR_HARNESS))
-        )
-    # Who does it takes the lock first, and gives it back last.
-    return [operation_from(row) for row in rows if not _is_alive(hive, row)]
-
-
-def bury(hive: Hive, numbers: Collection[int]) -> None:
-    """Those of these that are still said to be under way have failed. Within a write."""
-    OperationRow.update(state=OperationState.FAILED, error=DIED, ended_at=hive.now()).where(
-        OperationRow.number.in_(list(numbers)), OperationRow.state == OperationState.RUNNING
-    ).execute()
 
 
 def ready(hive: Hive) -> list[Operation]:
@@ -312,18 +238,6 @@ def operation_from(row: OperationRow) -> Operation:
     )
 
 
-def running(hive: Hive) -> dict[str, UnderWay]:
-    """What is being done to which agent. Running with a free lock is dead, and not shown."""
-    return {
-        row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at) for row in _living(hive)
-    }
-
-
-def without_harness(hive: Hive) -> set[str]:
-    """The agents to which something is being done that needs their harness gone."""
-    return {row.agent for row in _living(hive) if row.verb in NEEDS_NO_HARNESS}
-
-
 def _check_pace(hive: Hive, by: str) -> None:
     """Refuse an agent that asks without end: each operation leaves rows, and each proposal tags. Within a write."""
     now = hive.now()
@@ -334,24 +248,6 @@ def _check_pace(hive: Hive, by: str) -> None:
         raise Conflict(f"{by} has asked for {asked} operations in an hour", hint="wait, and ask for fewer")
 
 
-def _begin(hive: Hive, number: int) -> None:
-    changed = (
-        OperationRow.update(state=OperationState.RUNNING, started_at=hive.now())
-        .where(OperationRow.number == number, OperationRow.state == OperationState.PENDING)
-        .execute()
-    )
-    if not changed:
-        row = OperationRow.get_or_none(OperationRow.number == number)
-        raise Conflict(f"operation {number} is {row.state if row else 'gone'}", hint="`hyperhive operations --all`")
-
-
-def _bury(hive: Hive, name: AgentName) -> None:
-    """Whoever wrote these rows died: it held the lock that this process holds now. Within a write."""
-    OperationRow.update(state=OperationState.FAILED, error=DIED, ended_at=hive.now()).where(
-        OperationRow.agent == name, OperationRow.state == OperationState.RUNNING, OperationRow.verb.not_in(FOR_HARNESS)
-    ).execute()
-
-
 def _overdue(hive: Hive, known: Collection[int]) -> list[OperationRow]:
     old = OperationRow.select().where(
         OperationRow.state == OperationState.PENDING,
@@ -359,25 +255,3 @@ def _overdue(hive: Hive, known: Collection[int]) -> list[OperationRow]:
         OperationRow.verb.not_in(FOR_HARNESS),
     )
     return [row for row in old if row.number not in known and not is_held(hive.paths.operation_lock(AgentName(row.agent)))]
-
-
-def _waits(hive: Hive, name: AgentName) -> bool:
-    with hive.db.read():
-        return (
-            OperationRow.select()
-            .where(
-                OperationRow.agent == name, OperationRow.state == OperationState.PENDING, OperationRow.verb.not_in(FOR_HARNESS)
-            )
-            .exists()
-        )
-
-
-def _living(hive: Hive) -> list[OperationRow]:
-    with hive.db.read():
-        rows = list(OperationRow.select().where(OperationRow.state == OperationState.RUNNING).order_by(OperationRow.number))
-    return [row for row in rows if _is_alive(hive, row)]
-
-
-def _is_alive(hive: Hive, row: OperationRow) -> bool:
-    name = AgentName(row.agent)
-    return is_held(hive.paths.harness_lock(name) if row.verb.is_for_harness else hive.paths.operation_lock(name))

@@ -15,6 +15,7 @@ from hyperhive.core import (
     doorbell,
     folders,
     git,
+    holding,
     operations,
     proposed,
     publishing,
@@ -111,7 +112,7 @@ def run(hive: Hive, operation: int) -> Approval:
     row = operations.get(hive, operation)
     name, manager = AgentName(row.agent), AgentName(row.asked_by)
     asked = msgspec.json.decode(row.argument or "", type=Request)
-    with operations.under_way(hive, name, Verb.PROPOSE, by=manager, number=operation):
+    with holding.under_way(hive, name, Verb.PROPOSE, by=manager, number=operation):
         publishing.settle(hive, name)
         with hive.db.read():
             # What was so when it was asked for need not be so any more.
@@ -139,7 +140,7 @@ def by_operator(hive: Hive, name: AgentName, files: Mapping[str, bytes], *, mess
     `onto` is the commit that they were made from, where it matters. Raises `NotFound`, `Invalid`, `Busy`, and `Conflict`
     when nothing changes, or when another commit than `onto` is applied now.
     """
-    with operations.under_way(hive, name, Verb.PROPOSE, by=OPERATOR):
+    with holding.under_way(hive, name, Verb.PROPOSE, by=OPERATOR):
         publishing.settle(hive, name)
         with hive.db.read():
             main = deployments.applied_commit(roster.living(name))

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Final
 
-from hyperhive.core import bases, eligibility, folders, messages, operations, turns
+from hyperhive.core import bases, eligibility, folders, holding, messages, turns
 from hyperhive.core.builds import is_there, model_of
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
@@ -56,7 +56,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
     rows = list(query)
     mail = messages.counts(name)
     last = turns.latest(name)
-    under_way = operations.running(hive)
+    under_way = holding.running(hive)
     working = {row.name for row in rows if _works(hive, row.name)}
     # Only a hub makes anybody wait for a place.
     full = is_held(hive.paths.lock("hub")) and _is_full(hive)

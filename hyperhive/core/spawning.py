@@ -14,7 +14,7 @@ from hyperhive.core import (
     deploying,
     deployments,
     doorbell,
-    operations,
+    holding,
     publishing,
     remains,
     rests,
@@ -60,7 +60,7 @@ def spawn(
     if config is not None:
         # As it will be read: what the reader would refuse must not be written.
         agent_toml.read(agent_toml.write(config))
-    with operations.under_way(hive, name, Verb.START, by=by):
+    with holding.under_way(hive, name, Verb.START, by=by):
         was_there = hive.paths.agent(name).exists() or applied.exists(hive, name)
         row, is_new = _reserve(hive, name, flavor=flavor, runtime=chosen, user=user)
         kept = row.deployed is not None
@@ -100,7 +100,7 @@ def spawn_asked(
         approval = ApprovalRow.get(ApprovalRow.number == asked.approval)
     flavor = approval.flavor or Flavor.WORKER
     with (
-        operations.under_way(hive, name, Verb.DEPLOY, by=asked.approved_by or OPERATOR, number=operation),
+        holding.under_way(hive, name, Verb.DEPLOY, by=asked.approved_by or OPERATOR, number=operation),
         deploying.failing(hive, number),
     ):
         chosen = runtime_named(_kept_runtime(hive, name) or hive.settings.runtime)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import about, deciding, idle, shell, start, turn, wake
+from tests.bench import about, deciding, idle, shell, start, sweeping, turn, wake
 from tests.bench.figures import Figure
 from tests.bench.ground import apart, folder, ground
 from tests.bench.table import table
@@ -21,6 +21,7 @@ MEASUREMENTS: dict[str, tuple[Measurement, tuple[str, ...]]] = {
     "turn": (turn.measure, ("box", "claude")),
     "start": (start.measure, ("box", "claude")),
     "deciding": (deciding.measure, ("box", "claude")),
+    "sweeping": (sweeping.measure, ()),
     "shell": (shell.measure, ()),
     "idle": (idle.measure, ()),
 }

@@ -37,7 +37,7 @@ def turn(
 
 def events(hive: Hive, name: AgentName, *found: tuple[EventKind, dict[str, Any]]) -> None:
     """What a harness writes down."""
-    log = EventLog(hive.paths, name)
+    log = EventLog(hive, name)
     for kind, data in found:
         log.add(kind, data, at=hive.now())
     log.close()

@@ -129,7 +129,7 @@ def test_events_that_cannot_be_kept_can_still_be_followed(hive: Hive, ada: Agent
         store = hive.paths.agent_events(ada)
         store.rename(store.with_suffix(".away"))
         store.mkdir()
-        log = EventLog(hive.paths, ada)
+        log = EventLog(hive, ada)
         assert not log.keeps
         log.add(EventKind.TEXT, {"text": "live"}, at=hive.now())
         assert shell.stdout_of(child).readline() == "│ live\n"

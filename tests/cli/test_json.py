@@ -182,6 +182,10 @@ def test_doctor(hive: Hive) -> None:
         assert one["level"] in ("ok", "warning", "error")
 
 
+def test_vacuum(hive: Hive) -> None:
+    assert read("vacuum") == {"messages": 0, "operations": 0, "troubles": []}
+
+
 def test_model(worked: Hive) -> None:
     assert read("model", "ada", "opus") == {"name": "ada", "model": "opus"}
 

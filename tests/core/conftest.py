@@ -1,24 +1,12 @@
 """A hive with two agents for each test of the core."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hyperhive.core.hive import Hive
-from tests.core.hives import ADA, BOB, add_agent, hive_in, memory
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A HYPERHIVE_HOME of this test's own, in memory where there is such a place."""
-    path = Path(tempfile.mkdtemp(prefix="hh-core-", dir=memory()))
-    path.chmod(0o755)
-    monkeypatch.setenv("HYPERHIVE_HOME", str(path))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+from tests.core.hives import ADA, BOB, add_agent, hive_in
 
 
 @pytest.fixture

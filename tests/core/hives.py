@@ -1,6 +1,5 @@
 """Hives for tests of the core: agents without containers, and small programs that work on the same hive."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ADA, BOB, EVE = AgentName("ada"), AgentName("bob"), AgentName("eve")
 _PRELUDE = """
 import os, sys, time
-from hyperhive.core import agents, eligibility, events, messages, operations, spawning, turns
+from hyperhive.core import agents, eligibility, events, holding, messages, operations, spawning, turns
 from hyperhive.core.hive import open_hive
 from hyperhive.core.locks import Lock, is_held
 from hyperhive.core.model import *
@@ -25,11 +24,6 @@ from hyperhive.core.tables import *
 hive = open_hive({"HYPERHIVE_HOME": sys.argv[1]})
 ADA, BOB, EVE = AgentName("ada"), AgentName("bob"), AgentName("eve")
 """
-
-
-def memory() -> str:
-    """Where files are quick to write: what a power cut leaves is not the business of these tests."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
 
 
 def hive_in(home: Path) -> Hive:

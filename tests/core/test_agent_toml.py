@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hyperhive.core.agent_config import DEFAULT_TOOLS, AgentConfig, AgentLimits, McpServer, Mount, Tools
@@ -125,7 +125,6 @@ PIECES = st.sampled_from(
 
 
 @given(st.binary(max_size=200) | st.lists(PIECES, max_size=40).map(lambda pieces: " ".join(pieces).encode()))
-@settings(database=None)
 def test_whatever_comes_in_is_read_or_refused(data: bytes) -> None:
     for what in (lambda: read(data), lambda: allow_tool(data, "Bash(x)")):
         with contextlib.suppress(Invalid):
@@ -134,7 +133,6 @@ def test_whatever_comes_in_is_read_or_refused(data: bytes) -> None:
 
 @given(CONFIGS)
 @example(AgentConfig(role="\n", env={"A": "\n\nx"}))
-@settings(database=None)
 def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
     assert read(write(config)) == (config, [])
 
@@ -227,7 +225,6 @@ def test_a_tool_is_not_allowed_in_what_cannot_be_read_and_not_by_a_bad_rule() ->
 
 
 @given(CONFIGS, RULES)
-@settings(database=None)
 def test_a_tool_is_allowed_in_every_written_file(config: AgentConfig, rule: str) -> None:
     before = write(config)
     changed = allow_tool(before, rule)

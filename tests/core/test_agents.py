@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import agents, builds, eligibility, folders, follow, messages, operations, roster, spawning, turns, wishes
+from hyperhive.core import (
+    agents,
+    builds,
+    eligibility,
+    folders,
+    follow,
+    holding,
+    messages,
+    operations,
+    roster,
+    spawning,
+    turns,
+    wishes,
+)
 from hyperhive.core.agent_config import AgentConfig, Mount
 from hyperhive.core.config import UID_BASE, UID_RANGE
 from hyperhive.core.errors import Conflict, Denied, Expired, Invalid, NotFound, Unavailable
@@ -65,7 +78,7 @@ def test_a_new_agent_is_started_with_what_it_was_given(hive: Hive) -> None:
     assert made.agent.model == "opus"
     config, warnings = builds.config_of(hive, ADA, made.agent.deployed)
     assert (config.role, warnings) == ("You lead.", [])
-    assert operations.running(hive) == {}
+    assert holding.running(hive) == {}
     assert sorted(path.name for path in hive.paths.wake.iterdir()) == ["ada", "hive"]
 
 

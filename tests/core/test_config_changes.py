@@ -1,7 +1,7 @@
 """Whatever a proposed configuration changes is said, in plain words, the dangerous first, without a secret."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from hyperhive.core.agent_config import AgentConfig, AgentLimits, McpServer, Mount, Tools
 from hyperhive.core.config_changes import TEXT_MOST, changes, spelled
@@ -110,7 +110,6 @@ def test_a_long_text_is_cut_and_says_so() -> None:
 
 
 @given(CONFIGS, CONFIGS)
-@settings(database=None)
 def test_no_change_goes_unsaid(before: AgentConfig, after: AgentConfig) -> None:
     assert not changes(before, before)
     found = changes(before, after)
@@ -123,7 +122,6 @@ def test_no_change_goes_unsaid(before: AgentConfig, after: AgentConfig) -> None:
 
 
 @given(CONFIGS)
-@settings(database=None)
 def test_who_gets_less_gets_nothing_more(before: AgentConfig) -> None:
     least = AgentConfig(
         send_to=(), network=Network.NONE, tools=Tools(allow=(), deny=before.tools.deny),

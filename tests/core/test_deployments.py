@@ -21,6 +21,7 @@ from hyperhive.core import (
     deploying,
     deployments,
     folders,
+    holding,
     messages,
     meta,
     operate,
@@ -391,7 +392,7 @@ def test_a_deployment_that_was_killed_is_wholly_old_or_wholly_new(home: Path, hi
     approval = propose(hive, "second")
     operation = approve(hive, approval)
     code = f"""
-from hyperhive.core import applied, bases, building, deploying, meta, operate, publishing
+from hyperhive.core import applied, bases, building, deploying, holding, meta, operate, publishing
 real = {step}
 def die(*args, **kwargs):
     if "{when}" == "after":
@@ -525,9 +526,9 @@ def test_what_waits_for_one_agent_is_done_in_the_order_in_which_it_was_asked_for
 def test_while_something_is_done_to_an_agent_the_next_one_waits(hive: Hive) -> None:
     with hive.db.write():
         number = operations.ask(hive, ADA, Verb.STOP, by=OPERATOR)
-    with operations.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
+    with holding.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
         assert operations.ready(hive) == []
-        with pytest.raises(operations.Busy):
+        with pytest.raises(holding.Busy):
             operate.run(hive, number)
     assert operations.get(hive, number).state is OperationState.PENDING
     operate.run(hive, number)

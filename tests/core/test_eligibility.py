@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from hyperhive.core import eligibility, messages, notices, operations, turns
+from hyperhive.core import eligibility, holding, messages, notices, operations, turns
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
 from hyperhive.core.model import OPERATOR, Blocked, MessageState, Outcome, Verb, Wanted
@@ -67,10 +67,10 @@ def test_a_limit_holds_until_its_moment_and_no_longer(hive: Hive) -> None:
         assert eligibility.next_due(hive) is None
 
 
-@pytest.mark.parametrize("verb", operations.NEEDS_NO_HARNESS)
+@pytest.mark.parametrize("verb", holding.NEEDS_NO_HARNESS)
 def test_who_is_being_taken_away_is_not(hive: Hive, verb: Verb) -> None:
     send(hive)
-    with operations.under_way(hive, ADA, verb, by=OPERATOR):
+    with holding.under_way(hive, ADA, verb, by=OPERATOR):
         assert who(hive) == []
     assert who(hive) == [ADA]
 
@@ -78,7 +78,7 @@ def test_who_is_being_taken_away_is_not(hive: Hive, verb: Verb) -> None:
 def test_an_operation_whose_process_died_keeps_nobody_from_working(hive: Hive, home: Path) -> None:
     send(hive)
     code = """
-with operations.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
+with holding.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
     print("in", flush=True)
     time.sleep(600)
 """

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyperhive.core.errors import Unavailable
-from hyperhive.core.events import DEEPEST, KEPT, SWEEP, TEXT_MOST, EventLog, history, live_pointer
+from hyperhive.core.events import DEEPEST, SWEEP, TEXT_MOST, EventLog, beyond, history, live_pointer
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import EventKind
 from tests.core.hives import ADA, program
 
 WRITE = """
-log = events.EventLog(hive.paths, ADA)
+log = events.EventLog(hive, ADA)
 log.add(EventKind.TEXT, {"text": "from elsewhere"}, at=hive.now())
 print(log.keeps, flush=True)
 sys.stdin.readline()
@@ -34,7 +34,7 @@ def hive(empty: Hive) -> Hive:
 @pytest.fixture
 def log(hive: Hive) -> Iterator[EventLog]:
     """Ada's history, as its harness writes it."""
-    written = EventLog(hive.paths, ADA)
+    written = EventLog(hive, ADA)
     yield written
     written.close()
 
@@ -56,19 +56,31 @@ def test_what_was_written_can_be_read_in_its_order(hive: Hive, log: EventLog) ->
 
 def test_it_goes_on_where_the_last_harness_ended(hive: Hive) -> None:
     for _ in range(2):
-        log = EventLog(hive.paths, ADA)
+        log = EventLog(hive, ADA)
         say(hive, log, text="x")
         log.close()
     assert [event.number for event in history(hive, ADA)] == [1, 2]
 
 
-def test_the_newest_two_thousand_are_kept(hive: Hive, log: EventLog) -> None:
-    for _ in range(KEPT + 2 * SWEEP):
+@pytest.mark.parametrize("kept", [250, 600])
+def test_so_many_of_the_newest_are_kept_as_the_settings_say(hive: Hive, kept: int) -> None:
+    hive.paths.settings.write_text(f"[keep]\nevents = {kept}\n", encoding="utf-8")
+    log = EventLog(hive, ADA)
+    for _ in range(kept + 2 * SWEEP):
         say(hive, log, text="x")
+    log.close()
     found = history(hive, ADA)
-    assert len(found) == KEPT
-    assert found[-1].number == KEPT + 2 * SWEEP
-    assert len(history(hive, ADA, limit=10**6)) <= KEPT + SWEEP
+    assert kept <= len(found) < kept + SWEEP
+    assert found[-1].number == kept + 2 * SWEEP
+    assert len(history(hive, ADA, limit=7)) == 7
+
+
+def test_it_is_the_newest_that_are_kept_also_where_numbers_are_missing(hive: Hive, log: EventLog) -> None:
+    for _ in range(10):
+        say(hive, log, text="x")
+    assert log._database is not None
+    log._database.execute_sql("DELETE FROM event WHERE number IN (3, 8)")
+    assert [beyond(log._database, newest) for newest in (0, 1, 2, 5, 7, 8, 100)] == [10, 9, 7, 4, 1, 0, 0]
 
 
 def test_who_has_no_history_has_an_empty_one(hive: Hive) -> None:
@@ -118,7 +130,7 @@ def test_what_is_nested_too_deep_is_left_out(hive: Hive, log: EventLog) -> None:
         ),
     )
 )
-@settings(database=None, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=list(HealthCheck))
 def test_whatever_is_written_is_kept_and_can_be_read(hive: Hive, log: EventLog, data: dict[str, Any]) -> None:
     before = len(history(hive, ADA))
     log.add(EventKind.RESULT, data, at=hive.now())
@@ -140,7 +152,7 @@ def damaged(hive: Hive) -> None:
 @pytest.mark.parametrize("fault", [broken, damaged])
 def test_a_store_that_cannot_be_opened_is_replaced_by_one_that_can_be_watched(hive: Hive, fault: Any) -> None:
     fault(hive)
-    log = EventLog(hive.paths, ADA)
+    log = EventLog(hive, ADA)
     assert not log.keeps
     say(hive, log, text="still here")
     assert [event.data["text"] for event in history(hive, ADA)] == ["still here"]
@@ -168,7 +180,7 @@ def test_a_store_that_is_full_is_left_and_the_event_is_not_lost(hive: Hive, log:
 def test_without_any_place_to_write_the_turn_goes_on(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(hive)
     monkeypatch.setattr(tempfile, "tempdir", str(hive.paths.state / "gone"))
-    log = EventLog(hive.paths, ADA)
+    log = EventLog(hive, ADA)
     say(hive, log, text="unheard")
     assert not log.keeps
     log.close()
@@ -190,7 +202,7 @@ def test_what_a_killed_harness_left_elsewhere_is_removed_by_the_next(home: Path,
         harness.kill()
     assert [event.data["text"] for event in history(hive, ADA)] == ["from elsewhere"]
     hive.paths.agent_events(ADA).rmdir()
-    log = EventLog(hive.paths, ADA)
+    log = EventLog(hive, ADA)
     assert log.keeps
     assert not elsewhere.parent.exists()
     assert history(hive, ADA) == []
@@ -211,7 +223,7 @@ def test_a_pointer_that_was_tampered_with_removes_nothing_else(hive: Hive, tmp_p
     link.symlink_to(precious)
     for folder in (precious, link):
         live_pointer(hive.paths, ADA).write_text(f"{folder}/events.sqlite", encoding="utf-8")
-        EventLog(hive.paths, ADA).close()
+        EventLog(hive, ADA).close()
         assert (precious / "file").exists()
 
 

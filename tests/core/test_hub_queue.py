@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import hub_operations, operations
+from hyperhive.core import holding, hub_operations, operations
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_operations import SETTLE, SETTLE_MOST, HubOperations, Patience
 from hyperhive.core.log import Log
@@ -51,7 +51,7 @@ def finish(hub: HubOperations) -> None:
 def test_what_waits_behind_something_long_is_done_after_it(
     hive: Hive, hub: HubOperations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with operations.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
+    with holding.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
         number = ask(hive)
         # Not even a hub that comes only now gives it up.
         jump(hive, monkeypatch)
@@ -87,7 +87,7 @@ def test_what_waited_while_there_was_no_hub_is_given_up(hive: Hive, hub: HubOper
 
 def test_what_nobody_does_any_more_is_not_under_way_for_ever(hive: Hive, home: Path, hub: HubOperations) -> None:
     code = """
-with operations.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
+with holding.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
     print("in", flush=True)
     sys.stdin.readline()
 """
@@ -107,7 +107,7 @@ def test_one_that_found_the_agent_busy_is_tried_as_often_as_it_takes(
     # As if the lock were free when the hub looks, and taken when its process comes.
     monkeypatch.setattr(operations, "is_held", lambda _: False)
     number = ask(hive)
-    with operations.under_way(hive, ADA, Verb.KILL, by=OPERATOR):
+    with holding.under_way(hive, ADA, Verb.KILL, by=OPERATOR):
         for _ in range(hub_operations.TRIES + 2):
             hub.look()
             assert len(hub.pids) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from hyperhive.core import operations
+from hyperhive.core import holding, operations
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, NotFound, Unavailable
 from hyperhive.core.hive import Hive
@@ -15,7 +15,7 @@ from hyperhive.core.model import OPERATOR, OperationState, Verb
 from tests.core.hives import ADA, BOB, program
 
 HOLD = """
-with operations.under_way(hive, ADA, Verb.DESTROY, by=OPERATOR):
+with holding.under_way(hive, ADA, Verb.DESTROY, by=OPERATOR):
     print("in", flush=True)
     sys.stdin.readline()
 """
@@ -29,17 +29,17 @@ def ask(hive: Hive, verb: Verb, argument: str | None = None) -> int:
 def test_only_one_thing_is_done_to_an_agent_at_a_time_and_the_second_hears_what(hive: Hive, home: Path) -> None:
     with program(home, HOLD) as other:
         assert other.heard() == "in"
-        assert operations.running(hive)[ADA].what == "destroying"
+        assert holding.running(hive)[ADA].what == "destroying"
         with (
             pytest.raises(Conflict, match=r"ada is destroying since \d\d:\d\d:\d\d UTC"),
-            operations.under_way(hive, ADA, Verb.STOP, by=OPERATOR),
+            holding.under_way(hive, ADA, Verb.STOP, by=OPERATOR),
         ):
             pass
-        with operations.under_way(hive, BOB, Verb.STOP, by=OPERATOR):
-            assert set(operations.running(hive)) == {ADA, BOB}
+        with holding.under_way(hive, BOB, Verb.STOP, by=OPERATOR):
+            assert set(holding.running(hive)) == {ADA, BOB}
         other.tell()
         assert other.wait() == 0
-    assert operations.running(hive) == {}
+    assert holding.running(hive) == {}
     assert operations.get(hive, 1).state is OperationState.DONE
 
 
@@ -53,10 +53,10 @@ def test_what_ends_everything_ends_a_build_and_nothing_else_does(
     with program(home, HOLD.replace("DESTROY", "DEPLOY")) as other:
         assert other.heard() == "in"
         if not taken:
-            with pytest.raises(operations.Busy), operations.under_way(hive, ADA, verb, by=OPERATOR, urgent=urgent):
+            with pytest.raises(holding.Busy), holding.under_way(hive, ADA, verb, by=OPERATOR, urgent=urgent):
                 pass
             return
-        with operations.under_way(hive, ADA, verb, by=OPERATOR, urgent=urgent):
+        with holding.under_way(hive, ADA, verb, by=OPERATOR, urgent=urgent):
             assert other.wait() == -9
             assert operations.get(hive, 1).state is OperationState.FAILED
 
@@ -65,8 +65,8 @@ def test_what_died_is_not_shown_and_the_next_one_says_that_it_failed(hive: Hive,
     with program(home, HOLD) as other:
         assert other.heard() == "in"
         other.kill()
-    assert operations.running(hive) == {}
-    with operations.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
+    assert holding.running(hive) == {}
+    with holding.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
         pass
     dead = operations.get(hive, 1)
     assert (dead.state, dead.error) == (OperationState.FAILED, "its process died")
@@ -77,14 +77,14 @@ def test_what_the_harness_does_is_not_failed_by_what_is_done_beside_it(hive: Hiv
         lock.take()
         number = ask(hive, Verb.CANCEL)
         operations.take(hive, ADA, Verb.CANCEL)
-        with operations.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
+        with holding.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
             assert operations.get(hive, number).state is OperationState.RUNNING
-        assert operations.running(hive)[ADA].what == "cancelling"
-    assert operations.running(hive) == {}
+        assert holding.running(hive)[ADA].what == "cancelling"
+    assert holding.running(hive) == {}
 
 
 def test_what_fails_keeps_its_own_error(hive: Hive) -> None:
-    with pytest.raises(Unavailable, match="no room"), operations.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
+    with pytest.raises(Unavailable, match="no room"), holding.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
         raise Unavailable("no room")
     assert operations.get(hive, 1).error == "no room"
 
@@ -130,7 +130,7 @@ def test_numbers_are_never_given_twice_also_when_what_they_named_came_to_nothing
     numbers = []
     for verb in (Verb.CANCEL, Verb.COMPACT):
         numbers.append(ask(hive, verb))
-    with operations.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
+    with holding.under_way(hive, ADA, Verb.STOP, by=OPERATOR):
         pass
     assert numbers == [1, 2]
     assert operations.get(hive, 3).verb is Verb.STOP
@@ -141,5 +141,5 @@ def test_numbers_are_never_given_twice_also_when_what_they_named_came_to_nothing
     [(Verb.UPDATE, "rebuilding"), (Verb.DEPLOY, "deploying"), (Verb.PROPOSE, "proposing"), (Verb.STOP, "stopping")],
 )
 def test_what_is_under_way_has_a_word_of_its_own(hive: Hive, verb: Verb, what: str) -> None:
-    with operations.under_way(hive, ADA, verb, by=OPERATOR):
-        assert operations.running(hive)[ADA].what == what
+    with holding.under_way(hive, ADA, verb, by=OPERATOR):
+        assert holding.running(hive)[ADA].what == what

@@ -16,7 +16,7 @@ from hyperhive.core import agents, leases, messages, spawning, turns
 from hyperhive.core.errors import Conflict, NotFound
 from hyperhive.core.model import OPERATOR, Blocked, Message, MessageState, Outcome
 from hyperhive.core.tables import AgentRow, MessageRow
-from tests.core.hives import ADA, BOB, add_agent, end, hive_in, memory, row_of, set_row
+from tests.core.hives import ADA, BOB, add_agent, end, hive_in, row_of, set_row
 
 ENDS = [outcome for outcome in Outcome if outcome is not Outcome.LOST]
 TOOLS = st.sampled_from(["use-1", "use-2"])
@@ -27,7 +27,7 @@ class Mail(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="hh-promise-", dir=memory()))
+        self.home = Path(tempfile.mkdtemp(prefix="hh-promise-"))
         self.hive = hive_in(self.home)
         add_agent(self.hive, BOB)
         spawning.spawn(self.hive, ADA, runtime="host", by=OPERATOR)
@@ -317,7 +317,7 @@ BREAKS: dict[str, tuple[Callable[[Mail], object], Any, str, Callable[..., Any]]]
 
 
 def test_the_promise_holds_in_every_order() -> None:
-    explore(40)
+    explore(24)
 
 
 @pytest.mark.parametrize("broken", BREAKS)

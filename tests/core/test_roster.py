@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hyperhive.core import operations, roster, turns
+from hyperhive.core import holding, roster, turns
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
@@ -63,7 +63,7 @@ def test_a_limit_is_shown_with_its_end_and_one_that_has_passed_not(hive: Hive) -
 
 
 def test_what_is_under_way_is_shown_while_it_is(hive: Hive) -> None:
-    with operations.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
+    with holding.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
         under_way = roster.get(hive, ADA).under_way
         assert under_way is not None
         assert under_way.what == "restarting"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from hyperhive.core import eligibility, login, messages, operations, rests, roster, turns
+from hyperhive.core import eligibility, holding, login, messages, operations, rests, roster, turns
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, Activity, Blocked, Flavor, MessageState, OperationState, Outcome, Verb, Wanted
 from hyperhive.core.tables import TurnRow
@@ -114,7 +114,7 @@ def test_no_turn_begins_after_a_stop_was_committed(hive: Hive, wanted: Wanted) -
 def test_no_turn_begins_while_a_restart_waits_for_the_harness(hive: Hive) -> None:
     send(hive)
     epoch = turns.begin_epoch(hive, ADA)
-    with operations.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
+    with holding.under_way(hive, ADA, Verb.RESTART, by=OPERATOR):
         assert turns.begin(hive, ADA, epoch=epoch, model=None, conversation="c") is None
     assert turns.begin(hive, ADA, epoch=epoch, model=None, conversation="c") is not None
 

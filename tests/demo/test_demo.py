@@ -131,8 +131,11 @@ def test_a_step_that_does_not_happen_is_named(part: str, step: int, why: str) ->
     assert "the end of state/agents/boss/log/harness.log:" in words
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("when", ["boss  reads message", "ada   │ $ python3 letters.py"], ids=["turn", "build"])
+@pytest.mark.parametrize(
+    ("number", "code", "when"),
+    [(signal.SIGINT, 130, "boss  reads message"), (signal.SIGTERM, 143, "ada   │ $ python3 letters.py")],
+    ids=["turn", "build"],
+)
 def test_an_interrupt_in_the_middle_leaves_nothing(number: signal.Signals, code: int, when: str) -> None:
     with subprocess.Popen(
         DEMO, env=environment(PYTHONUNBUFFERED="1"), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

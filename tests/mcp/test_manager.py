@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 import pytest
 
-from hyperhive.core import agent_log, messages, operations, proposals
+from hyperhive.core import agent_log, holding, messages, operations, proposals
 from hyperhive.core.agent_log import Unit
 from hyperhive.core.db import next_number
 from hyperhive.core.locks import Lock
@@ -57,7 +57,7 @@ def end(place: Place, number: int, *, error: str | None = None, result: str | No
     if error is not None:
         operations.refuse(place.hive, number, error=error)
     else:
-        with operations.under_way(place.hive, AgentName(operation.agent), operation.verb, by=EVE, number=number):
+        with holding.under_way(place.hive, AgentName(operation.agent), operation.verb, by=EVE, number=number):
             if result is not None:
                 with place.hive.db.write():
                     operations.remember(number, result)

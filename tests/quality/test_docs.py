@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hyperhive.core import errors
+from hyperhive.core.config import Settings, read_settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -69,6 +71,39 @@ def test_the_exit_codes_in_the_readme_are_those_of_the_errors() -> None:
     shown = {int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)}
     classes: list[type[errors.HyperhiveError]] = [errors.HyperhiveError, *errors.HyperhiveError.__subclasses__()]
     assert shown == {0, *(error.exit_code for error in classes)}
+
+
+def keys_of(shape: type[msgspec.Struct], above: str = "") -> set[str]:
+    """Every setting, `limits.inbox` for one in a table."""
+    found = set()
+    for field in msgspec.structs.fields(shape):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found |= keys_of(field.type, f"{field.encode_name}.")
+        else:
+            found.add(above + field.encode_name)
+    return found
+
+
+def keys_in(toml: str) -> set[str]:
+    """Every setting that is written down, also one behind a `#`."""
+    found, table = set(), ""
+    for line in toml.splitlines():
+        if heading := re.match(r"\[(\w+)\]", line):
+            table = f"{heading[1]}."
+        elif key := re.match(r"(?:# )?(\w+) = ", line):
+            found.add(table + key[1])
+    return found
+
+
+def test_the_reference_of_the_settings_names_each_with_its_default(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/reference/hive-toml.md").read_text(), re.DOTALL)
+    assert keys_in(shown) == keys_of(Settings)
+    (tmp_path / "hive.toml").write_text(shown)
+    assert read_settings(tmp_path / "hive.toml") == Settings()
+
+
+def test_a_setting_that_is_not_written_down_is_found() -> None:
+    assert keys_of(Settings) - keys_in("max_active = 0\n[limits]\ninbox = 1\n") > {"runtime", "limits.message_bytes"}
 
 
 def test_each_line_of_the_changelog_completes_this_release_will() -> None:

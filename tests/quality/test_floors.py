@@ -29,12 +29,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box", "core.building",
         "core.builds", "core.cli_session", "core.crash_watch", "core.custody", "core.deploying", "core.deployments",
-        "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.hub", "core.hub_harnesses",
+        "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.holding", "core.hub", "core.hub_harnesses",
         "core.hub_operations", "core.hub_sockets", "core.identity", "core.journal", "core.leases", "core.letters",
         "core.login", "core.messages", "core.notices", "core.numbers", "core.open_turn", "core.operate",
         "core.operations", "core.pending", "core.permits", "core.proposals", "core.publishing", "core.question_limits",
         "core.questions", "core.remains", "core.requests", "core.rests", "core.reviews", "core.roster", "core.spawning",
-        "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.wishes",
+        "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.vacuum_rows",
+        "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",

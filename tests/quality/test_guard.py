@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sandbox import Guard, RealHomeTouched, guarded_paths
+from tests.support.sandbox import Guard, RealHomeTouched, guarded_paths, memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_environment_is_the_tests_own(real_home: Guard, home: Path) -> None:
     for variable in ("HOME", "TMPDIR", "CLAUDE_CONFIG_DIR", "HYPERHIVE_HOME"):
         path = os.environ[variable]
-        assert path.startswith("/tmp/hh-"), f"{variable}={path}"
+        assert path.startswith(f"{memory()}/hh-"), f"{variable}={path}"
         assert not any(path.startswith(guarded) for guarded in real_home.paths)
     assert os.environ["ANTHROPIC_BASE_URL"].startswith("http://127.0.0.1:")
     assert not [name for name in os.environ if name.startswith(("XDG_", "AWS_")) or name.endswith(("_KEY", "_TOKEN"))]

@@ -48,7 +48,7 @@ class Clone:
 def clone(tmp_path: Path) -> Clone:
     """A machine with everything but a virtual environment."""
     clone = Clone(tmp_path)
-    for program in ("bwrap", "socat", "git"):
+    for program in ("bwrap", "socat", "git", "systemd-nspawn"):
         clone.program(program)
     # A python whose `-m venv` makes an environment with a python like itself.
     clone.program(
@@ -112,6 +112,14 @@ def test_missing_programs_are_named_where_they_cannot_be_installed(clone: Clone)
     ran = clone.setup()
     assert ran.returncode == 0
     assert "please install: bubblewrap socat (on Debian and Ubuntu: sudo apt-get install bubblewrap socat)" in ran.stderr
+
+
+@pytest.mark.root
+def test_a_program_is_installed_by_the_name_of_its_package(clone: Clone) -> None:
+    (clone.bin / "systemd-nspawn").unlink()
+    clone.program("apt-get")
+    assert clone.setup().returncode == 0
+    assert [call.split()[-1] for call in clone.calls("apt-get")] == ["systemd-container"]
 
 
 @pytest.mark.root

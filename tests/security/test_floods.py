@@ -20,7 +20,7 @@ from tests.faults.wrecks import ADA, Wreck, wreck
 BOB = AgentName("bob")
 FLOODS = {
     "long_lines": 20,
-    "connections": 3_000,
+    "connections": 1_000,
     "sends": 300,
     "deep": 50,
 }

@@ -7,6 +7,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+_OVERLAY = """
+mount -t tmpfs tmpfs /run
+mkdir /run/upper /run/work /run/root
+mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work overlay /run/root
+[ -e /sys/fs/cgroup/cgroup.procs ] || { umount --recursive /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; }
+mkdir /sys/fs/cgroup/hyperhive-probe-$$
+rmdir /sys/fs/cgroup/hyperhive-probe-$$
+"""
+
 
 @functools.cache
 def lacks(mark: str) -> str | None:
@@ -18,6 +27,8 @@ def lacks(mark: str) -> str | None:
             return _lacks_box()
         case "cgroup":
             return _lacks_cgroup()
+        case "systemd":
+            return _lacks_systemd()
         case "claude":
             return None if claude_program() else "needs the claude program: the extra `claude`, or one on PATH"
         case _:
@@ -60,3 +71,19 @@ def _lacks_box() -> str | None:
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     return None if tried.returncode == 0 else f"needs a working bubblewrap: {tried.stderr.strip()}"
+
+
+def _lacks_systemd() -> str | None:
+    """What `tests.support.systemd_host` needs: root, systemd-nspawn, an overlay of /, control groups that may be written."""
+    if os.geteuid() != 0:
+        return "needs root"
+    for program in ("systemd-nspawn", "unshare", "nsenter"):
+        if shutil.which(program) is None:
+            return f"needs {program}"
+    if os.stat("/usr").st_dev != os.stat("/").st_dev:
+        return "needs /usr on the file system of /"
+    tried = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", _OVERLAY],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return None if tried.returncode == 0 else f"needs an overlay and control groups: {tried.stderr.strip()}"

@@ -20,6 +20,10 @@ PATH_EVENTS = {
 }  # fmt: skip
 
 
+# A whole run of the tests needs less, in bytes.
+MEMORY_LEAST = 2 * 1024**3
+
+
 class RealHomeTouched(AssertionError):
     """A test, or the code it ran, reached for the settings or the data of whoever runs the tests."""
 
@@ -86,13 +90,26 @@ class Guard:
         return next((path for root in self.paths if path == root or path.startswith(root + "/")), None)
 
 
+def memory() -> str:
+    """A folder whose files are quick to write: what a power cut leaves is not the business of these tests.
+
+    Some machines have such a one that is small, or lets no program in it run.
+    """
+    folder = "/dev/shm"
+    if not os.access(folder, os.W_OK):
+        return "/tmp"
+    known = os.statvfs(folder)
+    fits = known.f_bavail * known.f_frsize >= MEMORY_LEAST and not known.f_flag & os.ST_NOEXEC
+    return folder if fits else "/tmp"
+
+
 def enter() -> tuple[Guard, Path]:
     """Replace the environment of this process, begin to guard the real home, and give the folder that stands in for it."""
     guard = os.environ.get("HYPERHIVE_TESTS_GUARD")
     if guard is None:  # else a parallel worker, whose environment is already the tests' own
         guard = os.pathsep.join(guarded_paths(dict(os.environ), pwd.getpwuid(os.getuid()).pw_dir))
     # Short, for a unix socket's path holds 107 bytes; open to walk through, for agents have users of their own.
-    base = Path(tempfile.mkdtemp(prefix="hh-", dir="/tmp"))
+    base = Path(tempfile.mkdtemp(prefix="hh-", dir=memory()))
     base.chmod(0o755)
     atexit.register(_leave, base, os.getpid())
     for name in list(os.environ):
