@@ -83,6 +83,7 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             wanted=row.wanted,
             running=conditions.is_running(row, seen=row.name in running),
             blocked=blocked,
+            blocked_since=row.blocked_since if blocked is not Blocked.NONE else None,
             blocked_until=until,
             blocked_reason=row.blocked_reason if blocked is not Blocked.NONE else None,
             under_way=under_way.get(row.name),

@@ -21,11 +21,16 @@ AGENT = {
     "wanted",
     "running",
     "blocked",
+    "blocked_since",
+    "blocked_until",
+    "blocked_reason",
     "under_way",
     "turn",
     "model",
     "mail",
     "logged_in",
+    "up_to_date",
+    "keeps_events",
     "last_turn",
 }
 MESSAGE = {"number", "sender", "recipient", "kind", "body", "state", "attempt", "sent_at"}
