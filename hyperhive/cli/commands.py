@@ -59,6 +59,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     },
     "The hive": {
         "up": Entry("processes:up", "Run the hive in this terminal."),
+        "web": Entry("web:web", "Show the hive in a browser."),
         "operations": Entry("operations:operations", "Show what is being done to agents, and what waits."),
         "doctor": Entry("doctor:doctor", "Say what is wrong with this machine."),
         "demo": Entry("demo:demo", "Watch two agents do a small job together."),

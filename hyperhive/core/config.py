@@ -43,11 +43,25 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long messages and operations are kept once they have ended, in days, and how many events of an agent."""
+    """How long what is over is kept, in days, and how many events and builds of an agent.
+
+    Events go after `event_days`, but for the newest `event_floor` of an agent; then all but the newest `events`.
+    """
 
     message_days: Days = 30
     operation_days: Days = 30
+    event_days: Days = 7
+    event_floor: Kept = 200
     events: Kept = 2_000
+    builds: Kept = 5
+    log_days: Days = 30
+
+
+class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the dashboard listens, `HOST:PORT` or `unix:PATH`, and the other names under which browsers reach it."""
+
+    bind: str = "127.0.0.1:8420"
+    hosts: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()
     keep: Keep = Keep()
+    web: WebSettings = WebSettings()
 
     def places(self) -> int:
         """How many agents may work at once."""

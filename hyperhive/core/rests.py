@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from hyperhive.core import notices
+from hyperhive.core import notices, observations
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Blocked, Outcome
 from hyperhive.core.tables import AgentRow, TurnRow
@@ -24,13 +24,12 @@ def hold_back(
     times = agent.blocked_times + 1
     rest = now + timedelta(seconds=min(REST * 2 ** min(times - 1, 10), REST_MOST))
     notice: str | None = None
+    refused_at = agent.login_refused_at
     match outcome:
         case Outcome.OK:
-            blocked, times, until = Blocked.NONE, 0, None
+            blocked, times, until, refused_at = Blocked.NONE, 0, None, None
         case Outcome.LOGIN:
-            blocked, until = Blocked.LOGIN, None
-            if agent.blocked is not Blocked.LOGIN:
-                notice = f"needs_login: {name} is not logged in. Only the operator can do that: `hyperhive login {name}`."
+            blocked, until, refused_at = Blocked.LOGIN, None, now
         case Outcome.LIMITED:
             blocked, until = Blocked.LIMITED, min(until or now + timedelta(seconds=REST_MOST), now + LIMIT_MOST)
             if until <= now or times > 1:
@@ -50,7 +49,10 @@ def hold_back(
         blocked_until=until,
         blocked_reason=None if blocked is Blocked.NONE else (error or outcome.value)[:500],
         blocked_times=times,
+        login_refused_at=refused_at,
     ).where(AgentRow.name == name).execute()
+    if (refused_at is None) != (agent.login_refused_at is None):
+        return observations.to_ring(observations.note_login(hive, name, holds=refused_at is None))
     return notices.notify(hive, notices.watchers(name), notice) if notice is not None else []
 
 

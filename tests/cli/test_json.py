@@ -183,7 +183,7 @@ def test_doctor(hive: Hive) -> None:
 
 
 def test_vacuum(hive: Hive) -> None:
-    assert read("vacuum") == {"messages": 0, "operations": 0, "troubles": []}
+    assert read("vacuum") == {"messages": 0, "operations": 0, "events": 0, "builds": 0, "logs": 0, "troubles": []}
 
 
 def test_model(worked: Hive) -> None:

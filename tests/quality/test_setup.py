@@ -62,7 +62,7 @@ def test_the_packages_are_installed_once_for_each_list_of_them(clone: Clone) -> 
     again, installed_again = clone.setup(), clone.calls("python3 -m pip install")
     assert first.returncode == again.returncode == 0
     assert len(installed_first) == 1
-    assert installed_first[0].endswith("--editable .[claude,dev]")
+    assert installed_first[0].endswith("--editable .[claude,dev,web]")
     assert not installed_again
     assert again.stderr == ""
     with (clone.folder / "pyproject.toml").open("a") as file:

@@ -77,6 +77,13 @@ class Inside(msgspec.Struct, frozen=True):
         }
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """How to learn which containers of one kind run: the words of a program, and whose they are by what it printed."""
+
+    words: tuple[str, ...]
+    read: Callable[[str], frozenset[AgentName]]
+
+
 class Runtime(Protocol):
     """A kind of container. It says words and runs nothing."""
 
@@ -93,6 +100,11 @@ class Runtime(Protocol):
     @property
     def separates_users(self) -> bool:
         """As root, each agent has a user of its own in it."""
+        ...
+
+    @property
+    def listing(self) -> Listing | None:
+        """How to learn which containers run; None for a kind that lives only as long as a program in it."""
         ...
 
     def inside(self, place: Place) -> Inside:

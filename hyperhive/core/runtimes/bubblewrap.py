@@ -8,7 +8,7 @@ from typing import Final
 from hyperhive.core import process
 from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
-from hyperhive.core.runtimes import Inside, Place
+from hyperhive.core.runtimes import Inside, Listing, Place
 from hyperhive.core.runtimes.enter import can_scope
 
 RUN: Final = "/run/hyperhive"
@@ -44,6 +44,7 @@ class Bubblewrap:
 
     name: Final = "bubblewrap"
     separates_users: Final = True
+    listing: Listing | None = None
 
     def __init__(self, *, root: Path = Path("/")) -> None:
         self._root = root

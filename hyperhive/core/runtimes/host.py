@@ -7,7 +7,7 @@ from typing import Final
 from hyperhive.core import process
 from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
-from hyperhive.core.runtimes import Inside, Place
+from hyperhive.core.runtimes import Inside, Listing, Place
 
 # For one who leads its session already; setsid would fork there, and lose the signal that ended the command.
 _TAKE_TERMINAL: Final = (
@@ -20,6 +20,7 @@ class Host:
 
     name: Final = "host"
     separates_users: Final = False
+    listing: Listing | None = None
     isolation: Final = "none: an agent can read and change whatever this user can"
 
     def inside(self, place: Place) -> Inside:

@@ -1,0 +1,9 @@
+from types import FrameType
+
+from gunicorn.config import Config
+
+class ThreadWorker:
+    cfg: Config
+    wsgi: object
+    def init_process(self) -> None: ...
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None: ...
