@@ -14,6 +14,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     "Agents": {
         "spawn": Entry("agents:spawn", "Make an agent, in a container of its own."),
         "ps": Entry("overview:ps", "Show who does what."),
+        "watch": Entry("watch:watch", "Watch the hive, and decide, on the whole screen."),
         "show": Entry("showing:show", "Show all about an agent, or about what has a number."),
         "start": Entry("lifecycle:start", "Let agents work, also those that were held back."),
         "stop": Entry("lifecycle:stop", "Stop agents; a turn that runs may end first."),
