@@ -6,7 +6,8 @@ from typing import Final
 
 from hyperhive.core.errors import Conflict, Denied, Invalid
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, Wanted, clean
+from hyperhive.core.model import AgentName, Wanted
+from hyperhive.core.safe_text import clean
 from hyperhive.core.tables import AgentRow, from_milliseconds, to_milliseconds
 
 # A question, an answer, a default, in bytes.
