@@ -20,7 +20,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "resources": (
         "core.agent_log", "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups",
-        "core.claude", "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.error_lines",
+        "core.claude", "core.cli_process", "core.columns", "core.control_group", "core.db", "core.doorbell", "core.error_lines",
         "core.events", "core.folders", "core.gate_connection", "core.git", "core.git_export", "core.git_objects",
         "core.git_trees", "core.hive", "core.hub_link", "core.journald", "core.listening", "core.locks",
         "core.log_file", "core.long_result", "core.meta", "core.migrations", "core.programs", "core.proposed",
