@@ -15,7 +15,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.words",
     ),
     "values": (
-        "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config",
+        "core.agent_config", "core.agent_toml", "core.agent_view", "core.api_hosts", "core.client_hello", "core.config",
         "core.config_changes", "core.model", "core.paths", "core.proxy_request", "prompts",
     ),
     "resources": (
