@@ -11,7 +11,7 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process",
+        "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process", "core.words",
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config",
@@ -22,21 +22,21 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.claude", "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.error_lines",
         "core.events", "core.folders", "core.gate_connection", "core.git", "core.git_export", "core.git_objects",
         "core.git_trees", "core.hive", "core.hub_link", "core.hub_units", "core.hub_workers", "core.journald",
-        "core.locks", "core.log_file", "core.long_result", "core.meta", "core.migrations", "core.programs",
-        "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables", "core.terminal",
-        "core.tool_request", "core.transfer", "core.units", "core.user_scope",
+        "core.listening", "core.locks", "core.log_file", "core.long_result", "core.meta", "core.migrations",
+        "core.programs", "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables",
+        "core.terminal", "core.tool_request", "core.transfer", "core.units", "core.user_scope",
     ),
     "use-cases": (
-        "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box",
+        "core.access", "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box",
         "core.building", "core.builds", "core.cli_session", "core.conditions", "core.crash_watch", "core.custody",
         "core.deploying", "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness",
-        "core.holding", "core.hub", "core.hub_harnesses", "core.hub_operations", "core.hub_sockets", "core.identity",
-        "core.install", "core.interventions", "core.journal", "core.leases", "core.letters", "core.login",
-        "core.messages", "core.notices", "core.numbers", "core.observations", "core.open_turn", "core.operate",
-        "core.operations", "core.pending", "core.permits", "core.proposals", "core.publishing",
-        "core.question_limits", "core.questions", "core.remains", "core.requests", "core.rests", "core.reviews",
-        "core.roster", "core.spawning", "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage",
-        "core.vacuum", "core.vacuum_builds", "core.vacuum_events", "core.vacuum_logs", "core.vacuum_rows",
+        "core.holding", "core.housekeeping", "core.hub", "core.hub_harnesses", "core.hub_operations",
+        "core.hub_sockets", "core.identity", "core.install", "core.interventions", "core.journal", "core.leases",
+        "core.letters", "core.login", "core.messages", "core.notices", "core.numbers", "core.observations",
+        "core.open_turn", "core.operate", "core.operations", "core.pending", "core.permits", "core.proposals",
+        "core.publishing", "core.question_limits", "core.questions", "core.remains", "core.requests", "core.rests",
+        "core.reviews", "core.roster", "core.spawning", "core.tool_rules", "core.turn_desk", "core.turns", "core.up",
+        "core.usage", "core.vacuum", "core.vacuum_builds", "core.vacuum_events", "core.vacuum_logs", "core.vacuum_rows",
         "core.wishes",
     ),
     "faces": (
