@@ -37,16 +37,14 @@ def web(hive: Hive, ctx: click.Context, bind: str | None) -> None:
     _check_installed()
     from hyperhive.web import serve
 
-    address = parse(bind or hive.settings.web.bind)
-
-    def ready() -> None:
+    def ready(address: Address) -> None:
         _remember(hive, address)
         screen.talk(f"the dashboard listens on {address.url or address}; Ctrl-C ends it")
         # Not into a log that others may read.
         if sys.stderr.isatty():
             screen.talk(f"log in within a minute: {_link(hive, address)}")
 
-    serve.run(hive, address, screen.talk, ready=ready)
+    serve.run(hive, parse(bind or hive.settings.web.bind), screen.talk, ready=ready)
 
 
 @web.command()

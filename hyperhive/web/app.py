@@ -35,7 +35,7 @@ def make(hive: Hive, *, hosts: frozenset[str], log: Log) -> Flask:
 
     @sock.route("/live")
     def live(socket: Server) -> None:
-        board.follow(socket)
+        board.follow(socket, may=guard.ticket())
 
     sock.init_app(app)
     return app

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -33,6 +33,7 @@ _REST_LEAST: Final = 0.03
 # Locks and files change without a commit: all is looked at again after so many seconds.
 _AGAIN: Final = 4.0
 # What a closed WebSocket means to the browser (RFC 6455, and IANA's list of codes).
+GOING_AWAY: Final = 1001
 SERVICE_RESTART: Final = 1012
 TRY_LATER: Final = 1013
 POLICY: Final = 1008
@@ -54,6 +55,7 @@ class Board:
         self._looking = threading.Lock()
         self._news = threading.Condition()
         self._page: Page | None = None
+        self._begun = 0.0
         self._clients = 0
         self._watched = False
         self._ended = False
@@ -61,7 +63,12 @@ class Board:
 
     def look(self) -> Page:
         """The page as it is now; whoever follows is told what is new. Raises what the core raises."""
+        asked = time.monotonic()
         with self._looking:
+            if self._page is not None and self._begun > asked:
+                # Somebody else has looked meanwhile, for all that wait.
+                return self._page
+            self._begun = time.monotonic()
             page = self._draw()
             with self._news:
                 if self._page is not None and page.marks == self._page.marks and page.title == self._page.title:
@@ -77,26 +84,35 @@ class Board:
             self._ended = True
             self._news.notify_all()
 
-    def follow(self, socket: Server) -> None:
-        """Keep one page up to date until it goes, or until it is too slow. Raises `Unavailable` when too many are open."""
+    def follow(self, socket: Server, *, may: Callable[[], bool]) -> None:
+        """Keep one page up to date until it goes, is too slow, or `may` says that nobody is logged in there any more."""
         limit(socket)
         try:
             said = socket.receive(timeout=HELLO_MOST)
             hello = msgspec.json.decode(said or b"", type=Hello)
         except msgspec.DecodeError:
-            socket.close(POLICY)
-            return
+            code = POLICY
+        else:
+            code = self._serve(socket, hello.have, may)
+        # Who has gone already needs no word.
+        with suppress(ConnectionClosed, OSError):
+            socket.close(code)
+
+    def _serve(self, socket: Server, have: Mapping[str, str], may: Callable[[], bool]) -> int:
+        """Follow for one page, and give back why that ended, as a code to close its connection with."""
         try:
             with self._place():
-                code = self._tell(socket, hello.have)
-        except Unavailable:
-            code = TRY_LATER
+                # Not what was seen when somebody was here last: that may be older than what the page has.
+                self.look()
+                return self._tell(socket, have, may)
+        except HyperhiveError as error:
+            self._log(f"the hive cannot be looked at: {error.whole}")
+            return TRY_LATER
         except (ConnectionClosed, OSError):
-            # It has gone, or takes nothing any more: a page that comes back says what it has.
-            return
-        socket.close(code)
+            # It has gone, or takes nothing any more: when it comes back it says what it has.
+            return GOING_AWAY
 
-    def _tell(self, socket: Server, have: Mapping[str, str]) -> int:
+    def _tell(self, socket: Server, have: Mapping[str, str], may: Callable[[], bool]) -> int:
         """Send what is new, until there is nobody to send it to or the server ends. Gives back why, as a code to close with."""
         seen: Page | None = None
         beat = 0.0
@@ -111,8 +127,10 @@ class Board:
                     self._send(socket, {"content": content})
             if time.monotonic() - beat > BEAT:
                 beat = time.monotonic()
+                if not may():
+                    return POLICY
                 self._send(socket, {})
-        return POLICY
+        return GOING_AWAY
 
     def _wait(self, seen: Page | None) -> tuple[Page | None, bool]:
         """Wait for another state than this one, or a moment; gives it back, and whether the server ends."""
@@ -144,9 +162,6 @@ class Board:
             self._clients += 1
             starts = not self._watched
             self._watched = True
-            if starts:
-                # What was seen when somebody was here last is no news.
-                self._page = None
         try:
             if starts:
                 threading.Thread(target=self._watch, name="watch", daemon=True).start()

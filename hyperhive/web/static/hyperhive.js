@@ -60,7 +60,7 @@ function lost(text) {
   const banner = document.getElementById("live");
   banner.hidden = !text;
   banner.textContent = text || "";
-  document.documentElement.classList.toggle("lost", Boolean(text));
+  document.documentElement.dataset.live = text ? "lost" : "yes";
 }
 
 document.addEventListener("htmx:ws:after:connection", (event) => {
@@ -206,10 +206,13 @@ document.addEventListener("htmx:confirm", (event) => {
 
 // ---- the beginning ---------------------------------------------------------------------------------------------------
 
-for (const key of opened()) {
-  const section = document.querySelector(`details[data-key="${CSS.escape(key)}"]`);
-  if (section) section.open = true;
-}
+// Behind htmx, which begins at the same event: a section is loaded by what htmx hears of its opening.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const key of opened()) {
+    const section = document.querySelector(`details[data-key="${CSS.escape(key)}"]`);
+    if (section) section.open = true;
+  }
+});
 tick(document);
 setInterval(() => {
   if (!document.hidden) tick(document);
