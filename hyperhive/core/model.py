@@ -275,6 +275,7 @@ class Operation(msgspec.Struct, frozen=True):
     error: str | None
     result: str | None
     asked_at: datetime
+    started_at: datetime | None
     ended_at: datetime | None
 
 

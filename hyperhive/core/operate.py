@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
+import msgspec
+
 from hyperhive.core import (
     agents,
     building,
@@ -66,6 +68,9 @@ def run(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet
         operations.refuse(hive, number, error=error.whole)
         _tell(hive, asked, error)
         raise
+    if asked.verb is Verb.PURGE:
+        # It took its own row along.
+        return msgspec.structs.replace(asked, state=OperationState.DONE, ended_at=hive.now())
     return operations.get(hive, number)
 
 
@@ -181,6 +186,8 @@ def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None
             agents.restart(hive, name, by=by, number=number)
         case Verb.DESTROY if by == OPERATOR:
             agents.destroy(hive, name, by=by, number=number)
+        case Verb.PURGE if by == OPERATOR:
+            agents.purge(hive, name, by=by, number=number)
         case Verb.UPDATE:
             deploying.update(hive, name, by=by, operation=number, say=say)
         case Verb.DEPLOY:

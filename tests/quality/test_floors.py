@@ -35,8 +35,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.notices", "core.numbers", "core.observations", "core.open_turn", "core.operate", "core.operations",
         "core.pending", "core.permits", "core.proposals", "core.publishing", "core.question_limits", "core.questions",
         "core.remains", "core.requests", "core.rests", "core.reviews", "core.roster", "core.spawning",
-        "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum", "core.vacuum_builds",
-        "core.vacuum_events", "core.vacuum_logs", "core.vacuum_rows", "core.wishes",
+        "core.tombstones", "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum",
+        "core.vacuum_builds", "core.vacuum_events", "core.vacuum_logs", "core.vacuum_rows", "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",
