@@ -278,6 +278,12 @@ class Operation(msgspec.Struct, frozen=True):
     started_at: datetime | None
     ended_at: datetime | None
 
+    @property
+    def deployment(self) -> int | None:
+        """The number of the deployment that it carries out, where it carries out one and that has a number already."""
+        said = {Verb.DEPLOY: self.argument, Verb.UPDATE: self.result}.get(self.verb)
+        return int(said) if said else None
+
 
 class TurnState(msgspec.Struct, frozen=True):
     """What an agent does, since when, and until when where that is known."""

@@ -11,7 +11,7 @@ import msgspec
 
 from hyperhive.core import (
     agents,
-    building,
+    build_lines,
     deploying,
     deployments,
     doorbell,
@@ -148,22 +148,21 @@ class _Log:
     """The lines of a build that another process writes."""
 
     def __init__(self, hive: Hive, asked: Operation, say: Callable[[str], None]) -> None:
+        self._hive = hive
+        self._asked = asked
         self._say = say
-        self._file = None
-        if asked.verb is Verb.DEPLOY and asked.argument:
-            self._file = building.log_of(hive, AgentName(asked.agent), int(asked.argument))
-        self._read = 0
+        self._at = 0
 
     def look(self) -> None:
         """Say the lines that have come."""
-        if self._file is None:
-            return
-        with suppress(OSError), self._file.open("rb") as log:
-            log.seek(self._read)
-            whole = log.read().rpartition(b"\n")[0]
-            for line in whole.split(b"\n") if whole else ():
-                self._say(line.decode("utf-8", "replace"))
-            self._read += len(whole) + 1 if whole else 0
+        number = self._asked.deployment
+        while number is not None:
+            came = build_lines.read(self._hive, AgentName(self._asked.agent), number, at=self._at)
+            if came.at == self._at:
+                break
+            self._at = came.at
+            for line in came.lines:
+                self._say(line)
 
 
 def _lives(hive: Hive, one: Operation) -> bool:
