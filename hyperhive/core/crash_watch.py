@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import doorbell, observations
+from hyperhive.core import doorbell, eligibility, housekeeping, observations, operations
 from hyperhive.core.conditions import Conditions
 from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
@@ -39,7 +39,20 @@ def alone(hive: Hive) -> Iterator[None]:
 
 
 def look(hive: Hive) -> Look:
-    """One pass, by the one who watches."""
+    """One pass, by the one who watches: tell what has changed, put in order what is overdue or dead, ring what was not rung."""
+    told, troubles = _compare(hive)
+    # Only a hub knows what it has seen in time, and will still do.
+    has_hub = is_held(hive.paths.lock("hub"))
+    try:
+        housekeeping.tidy(hive, known=None if has_hub else ())
+    except HyperhiveError as error:
+        troubles.append(f"what is overdue or dead cannot be ended: {error}")
+    _ring(hive)
+    return Look(tuple(told), tuple(troubles))
+
+
+def _compare(hive: Hive) -> tuple[list[Told], list[str]]:
+    """Look at all agents, and tell what has changed; also what could not be seen."""
     # In this order: what takes a container away is written down first.
     interventions = Interventions(hive)
     with hive.db.read():
@@ -84,7 +97,16 @@ def look(hive: Hive) -> Look:
                     told += observations.compare(hive, row, see(row), died=_is_dead(hive, row, boot), asked_for=asked_for)
         for who in observations.to_ring(told):
             doorbell.ring(hive.paths, who)
-    return Look(tuple(told), tuple(troubles))
+    return told, troubles
+
+
+def _ring(hive: Hive) -> None:
+    """Ring once more for what waits and has nobody who works on it: whoever rang may have died before the bell."""
+    for one in eligibility.eligible(hive):
+        if not is_held(hive.paths.harness_lock(one.name)):
+            doorbell.ring(hive.paths, one.name)
+    if operations.ready(hive):
+        doorbell.ring_hive(hive.paths)
 
 
 def _running(hive: Hive, conditions: Conditions) -> tuple[Mapping[str, frozenset[AgentName]], list[str]]:

@@ -9,6 +9,7 @@ from simple_websocket import Server
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
 from hyperhive.web import agents, answers, approvals, dashboard, entry, guard, here, inbox, questions, text
+from hyperhive.web.compressing import compress
 from hyperhive.web.live import Board
 
 _ROOMS: Final = (entry.bp, dashboard.bp, agents.bp, approvals.bp, questions.bp, inbox.bp)
@@ -24,6 +25,7 @@ def make(hive: Hive, *, hosts: frozenset[str], log: Log) -> Flask:
     app = Flask(__name__)
     text.prepare(app.jinja_env)
     app.jinja_env.filters["given"] = approvals.given
+    compress(app)
     guard.protect(app, hive, hosts=hosts)
     answers.explain_errors(app, log)
     board = Board(hive, dashboard.drawn(hive, app), log)

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -14,7 +15,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from typing_extensions import override
 
 from hyperhive.core import process
-from hyperhive.core.errors import Conflict
+from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.listening import PATIENCE, Address, actual, listen
 from hyperhive.core.locks import Lock, holder
@@ -85,7 +86,11 @@ class Server(BaseApplication):
     @override
     def load(self) -> object:
         # In the worker, behind the fork: no open database crosses one.
-        return make(Hive(self._paths), hosts=self._hosts, log=self._log)
+        app = make(Hive(self._paths), hosts=self._hosts, log=self._log)
+        # The first page is drawn before somebody waits for it; what is wrong is said to whoever comes.
+        with suppress(HyperhiveError):
+            here.board(app).look()
+        return app
 
 
 def run(hive: Hive, address: Address, say: Callable[[str], None], *, ready: Callable[[Address], None]) -> None:
