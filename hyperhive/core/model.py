@@ -274,7 +274,14 @@ class Operation(msgspec.Struct, frozen=True):
     error: str | None
     result: str | None
     asked_at: datetime
+    started_at: datetime | None
     ended_at: datetime | None
+
+    @property
+    def deployment(self) -> int | None:
+        """The number of the deployment that it carries out, where it carries out one and that has a number already."""
+        said = {Verb.DEPLOY: self.argument, Verb.UPDATE: self.result}.get(self.verb)
+        return int(said) if said else None
 
 
 class Event(msgspec.Struct, frozen=True):
