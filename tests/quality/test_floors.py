@@ -11,7 +11,8 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process", "core.words",
+        "", "core", "core.changes", "core.errors", "core.log", "core.output", "core.overrides", "core.process", "core.tool_words",
+        "core.words",
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config",
