@@ -26,7 +26,7 @@ BEAT: Final = 15.0
 # How often a page that has gone is noticed, in seconds.
 _NOTICE: Final = 1.0
 # After a look that took a second, nobody looks for so many seconds; and never for longer than the second figure.
-_REST: Final = 3.0
+_REST: Final = 2.0
 _REST_MOST: Final = 1.0
 # Several commits that come together are one look.
 _REST_LEAST: Final = 0.03
