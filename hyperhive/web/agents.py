@@ -50,6 +50,8 @@ class Seen(msgspec.Struct, frozen=True):
     def state(self) -> tuple[str, str]:
         """What it is, in a word, and the tone in which that is said."""
         works = self.agent.turn.state not in (Activity.IDLE, Activity.QUEUED)
+        if self.agent.wanted is Wanted.DESTROYED:
+            return "not there yet", "quiet"
         if self.agent.wanted is Wanted.STOPPED:
             return ("stops after its turn", "warn") if works else ("stopped", "quiet")
         match self.agent.blocked:
