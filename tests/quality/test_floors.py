@@ -11,8 +11,8 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.changes", "core.errors", "core.log", "core.output", "core.overrides", "core.process",
-        "core.safe_text", "core.tool_words", "core.words",
+        "", "core", "core.changes", "core.errors", "core.forked", "core.log", "core.output", "core.overrides",
+        "core.process", "core.safe_text", "core.tool_words", "core.words",
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.agent_view", "core.api_hosts", "core.client_hello", "core.config",
