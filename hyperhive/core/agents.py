@@ -6,7 +6,6 @@ from hyperhive.core import (
     doorbell,
     holding,
     leases,
-    messages,
     notices,
     observations,
     operations,
@@ -16,12 +15,14 @@ from hyperhive.core import (
     remains,
     rests,
     roster,
+    tombstones,
     turns,
 )
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.builds import config_of
-from hyperhive.core.errors import Conflict, Expired
+from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, Occasion, Verb, Wanted
+from hyperhive.core.model import AgentName, Occasion, Verb, Wanted
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 
 
@@ -113,18 +114,14 @@ def destroy(hive: Hive, name: AgentName, *, by: str, number: int | None = None) 
     doorbell.ring_hive(hive.paths)
 
 
-def purge(hive: Hive, name: AgentName, *, by: str) -> None:
+def purge(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
     """Remove all that was kept of a destroyed agent; messages keep its name. There is no way back.
 
     Raises `Conflict` for an agent that lives, `Unavailable` with what could not be removed; purging again goes on.
     """
-    with holding.under_way(hive, name, Verb.PURGE, by=by):
+    with holding.under_way(hive, name, Verb.PURGE, by=by, number=number):
         with hive.db.write():
-            row = AgentRow.get_or_none(AgentRow.name == name)
-            if row is None:
-                raise messages.no_such_agent(name)
-            if row.wanted is not Wanted.DESTROYED:
-                raise Conflict(f"{name} lives", hint=f"`hyperhive destroy --purge {name}` ends it first")
+            tombstones.check(name)
             # Should this end half-way, what is left is no earlier self that a new agent could take over.
             AgentRow.update(deployed=None, model=None, conversation=None, news="").where(AgentRow.name == name).execute()
             for table in (DeploymentRow, ApprovalRow):

@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 from hyperhive.core.words import count, duration, money, size
 
 # Nothing but these becomes a link, whatever somebody wrote; what ends a sentence is not part of it.
