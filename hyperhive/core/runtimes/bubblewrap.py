@@ -10,6 +10,7 @@ from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
 from hyperhive.core.runtimes import Inside, Place
 from hyperhive.core.runtimes.enter import can_scope
+from hyperhive.core.runtimes.machine import shown
 
 RUN: Final = "/run/hyperhive"
 PROGRAM: Final = "/opt/hyperhive/claude"
@@ -29,13 +30,6 @@ _CLOSED: Final = (
     "--cap-drop", "ALL",
     # Without it a killed bwrap leaves its tree running; without the next, TIOCSTI types on the operator's terminal.
     "--die-with-parent", "--new-session",
-)  # fmt: skip
-
-# What programs need of /etc to find names, certificates, libraries and the time. Nothing that holds a secret.
-_ETC: Final = (
-    "resolv.conf", "hosts", "host.conf", "gai.conf", "nsswitch.conf", "protocols", "services", "os-release", "localtime",
-    "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki/ca-trust", "pki/tls/certs", "pki/tls/openssl.cnf", "crypto-policies",
-    "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "fonts", "terminfo",
 )  # fmt: skip
 
 
@@ -182,21 +176,8 @@ class Bubblewrap:
 
     def _system(self) -> Iterator[str]:
         """The host's programs and the part of /etc that they need, read-only."""
-        yield from ("--ro-bind", "/usr", "/usr")
-        for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-            path = self._root / name
-            if path.is_symlink():
-                yield from ("--symlink", os.readlink(path), f"/{name}")
-            elif path.is_dir():
-                yield from ("--ro-bind", f"/{name}", f"/{name}")
-        for name in _ETC:
-            path = self._root / "etc" / name
-            if path.is_symlink() and os.path.realpath(path).startswith(f"{self._root / 'usr'}/"):
-                # A link stays a link: programs read the time zone's name from it.
-                yield from ("--symlink", f"/{os.path.relpath(os.path.realpath(path), self._root)}", f"/etc/{name}")
-            elif path.exists():
-                # bwrap follows links itself: a resolv.conf that points into /run is bound as what it is now.
-                yield from ("--ro-bind", f"/etc/{name}", f"/etc/{name}")
+        for path, target in shown(self._root):
+            yield from ("--ro-bind", path, path) if target is None else ("--symlink", target, path)
 
 
 def _as_user(uid: int | None, gid: int | None) -> tuple[str, ...]:
