@@ -15,7 +15,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config",
-        "core.config_changes", "core.model", "core.paths", "core.proxy_request", "prompts",
+        "core.config_changes", "core.model", "core.paths", "core.proxy_request", "core.services", "prompts",
     ),
     "resources": (
         "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups", "core.claude",
@@ -27,8 +27,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "use-cases": (
         "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box", "core.building",
-        "core.builds", "core.cli_session", "core.crash_watch", "core.custody", "core.deploying", "core.deployments",
-        "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.holding", "core.hub", "core.hub_harnesses",
+        "core.builds", "core.cli_session", "core.container_root", "core.containers", "core.crash_watch", "core.custody",
+        "core.deploying", "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness",
+        "core.holding", "core.hub", "core.hub_harnesses",
         "core.hub_operations", "core.hub_sockets", "core.identity", "core.journal", "core.leases", "core.letters",
         "core.login", "core.messages", "core.notices", "core.numbers", "core.open_turn", "core.operate",
         "core.operations", "core.pending", "core.permits", "core.proposals", "core.publishing", "core.question_limits",

@@ -1,14 +1,14 @@
 """A container of namespaces around one program, over the host's own /usr, made by bwrap."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from hyperhive.core import process
 from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
-from hyperhive.core.runtimes import Inside, Place
+from hyperhive.core.runtimes import Inside, Listing, Place
 from hyperhive.core.runtimes.enter import can_scope
 from hyperhive.core.runtimes.machine import shown
 
@@ -38,6 +38,8 @@ class Bubblewrap:
 
     name: Final = "bubblewrap"
     separates_users: Final = True
+    listing: Listing | None = None
+    booted: Final = None
 
     def __init__(self, *, root: Path = Path("/")) -> None:
         self._root = root
@@ -75,8 +77,19 @@ class Bubblewrap:
             applied=APPLIED if place.applied else None,
         )
 
-    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
-        """The words that run `command` in the container. Raises `Invalid` as root without a user for the agent."""
+    def wrap(
+        self,
+        place: Place,
+        command: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Collection[str] = (),
+        unit: str | None = None,
+    ) -> list[str]:
+        """The words that run `command` in the container. Raises `Invalid` as root without a user for the agent.
+
+        It inherits the whole environment of the words, and ends with them.
+        """
         if place.uid == 0 or (place.uid is None and os.geteuid() == 0):
             raise Invalid(
                 f"{place.name} would run as root, from whom no container keeps anything",

@@ -1,13 +1,13 @@
 """No container at all: the agent runs as this user and sees all that this user sees."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from hyperhive.core import process
 from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
-from hyperhive.core.runtimes import Inside, Place
+from hyperhive.core.runtimes import Inside, Listing, Place
 
 # For one who leads its session already; setsid would fork there, and lose the signal that ended the command.
 _TAKE_TERMINAL: Final = (
@@ -20,6 +20,8 @@ class Host:
 
     name: Final = "host"
     separates_users: Final = False
+    listing: Listing | None = None
+    booted: Final = None
     isolation: Final = "none: an agent can read and change whatever this user can"
 
     def inside(self, place: Place) -> Inside:
@@ -41,7 +43,15 @@ class Host:
             gitconfig=f"{place.run}/gitconfig",
         )
 
-    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
+    def wrap(
+        self,
+        place: Place,
+        command: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Collection[str] = (),
+        unit: str | None = None,
+    ) -> list[str]:
         if place.uid is not None:
             raise Invalid("the runtime host gives an agent no user of its own", hint="use the runtime bubblewrap")
         if place.network is Network.NONE:
