@@ -73,11 +73,12 @@ def state(hive: Hive, agent: Agent) -> tuple[str, str]:
         return "destroyed", "dim"
     if agent.wanted is Wanted.STOPPED:
         return (f"stops after turn, {agent.turn.state} {since}", "yellow") if works else ("stopped", "dim")
+    held = words.age(agent.blocked_since, now)
     match agent.blocked:
         case Blocked.LIMITED if agent.blocked_until is not None:
-            return f"limited until {words.moment(agent.blocked_until, now)}", "yellow"
+            return f"limited {held} until {words.moment(agent.blocked_until, now)}".replace("  ", " "), "yellow"
         case Blocked.LOGIN | Blocked.CRASHED | Blocked.LIMITED:
-            return f"blocked: {agent.blocked}", "red"
+            return f"blocked: {agent.blocked} {held}".strip(), "red"
         case Blocked.NONE:
             return f"{agent.turn.state} {since}".strip(), _COLOURS.get(agent.turn.state, "")
 
@@ -100,9 +101,10 @@ def last_turn(hive: Hive, agent: Agent) -> str:
 def _notes(hive: Hive, agent: Agent, waiting: Sequence[int], kept: Size | None) -> list[str]:
     """What is said below an agent's row."""
     lives = agent.wanted is not Wanted.DESTROYED
-    lacks_login = agent.wanted is Wanted.STARTED and agent.blocked is Blocked.NONE and not agent.logged_in
+    crashed = lives and agent.blocked is Blocked.CRASHED
     return [
-        *([f"not logged in: `hyperhive login {agent.name}`"] if lacks_login else []),
+        *([f"not logged in: `hyperhive login {agent.name}`"] if lives and not agent.logged_in else []),
+        *([f"crashed too often: `hyperhive logs {agent.name}`, then `hyperhive start {agent.name}`"] if crashed else []),
         *([f"not up to date: `hyperhive update {agent.name}`"] if lives and not agent.up_to_date else []),
         *([_waits(waiting)] if waiting else []),
         *([_size(hive, kept)] if kept is not None else []),

@@ -120,7 +120,7 @@ class Target(click.ParamType[AgentName | int]):
 
 
 class Since(click.ParamType[datetime]):
-    """A day, or how far back: 2026-01-31, 12h, 7d."""
+    """A day or a time, of UTC where it names no zone, or how far back: 2026-01-31, 2026-01-31T12:00, 12h, 7d."""
 
     name = "since"
 
@@ -132,9 +132,10 @@ class Since(click.ParamType[datetime]):
         try:
             if span := _SPAN.fullmatch(value):
                 return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
-            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+            found = datetime.fromisoformat(value)
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
-            raise Invalid(f"{value!a} is no day and no span of time", hint="--since 2026-01-31, or --since 7d") from None
+            raise Invalid(f"{value!a} is no time and no span of time", hint="--since 2026-01-31, or --since 7d") from None
 
 
 def _completing(find: Callable[[Hive], Iterable[T]]) -> list[T]:
@@ -229,6 +230,9 @@ CHOICE: Final = Choice()
 SINCE: Final = Since()
 SECONDS: Final = Seconds()
 
+since: Final = click.option(
+    "--since", type=SINCE, metavar="T", help="A day or time of UTC (2026-01-31, 2026-01-31T12:00), or how far back (12h, 7d)."
+)
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

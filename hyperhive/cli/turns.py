@@ -4,8 +4,8 @@ from datetime import datetime
 
 import click
 
-from hyperhive.cli import notes, render, screen, words
-from hyperhive.cli.params import NAME, SINCE, as_json, pass_hive
+from hyperhive.cli import notes, params, render, screen, words
+from hyperhive.cli.params import NAME, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
 from hyperhive.core import turns as core
 from hyperhive.core import usage, wishes
@@ -55,7 +55,7 @@ def turns(hive: Hive, name: AgentName | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", type=NAME, required=False)
-@click.option("--since", type=SINCE, metavar="D", help="A day (2026-01-31) or how far back (12h, 7d, 4w).")
+@params.since
 @as_json
 @pass_hive
 def cost(hive: Hive, name: AgentName | None, since: datetime | None, as_json: bool) -> None:

@@ -24,7 +24,13 @@ def vacuum(hive: Hive, as_json: bool) -> None:
     if as_json:
         render.json(swept)
     else:
-        counts = {"message": swept.messages, "operation": swept.operations}
+        counts = {
+            "message": swept.messages,
+            "operation": swept.operations,
+            "event": swept.events,
+            "build": swept.builds,
+            "log": swept.logs,
+        }
         if removed := ", ".join(words.count(number, what) for what, number in counts.items() if number):
             screen.line(f"removed {removed}")
     for trouble in swept.troubles:

@@ -10,6 +10,7 @@ from hyperhive.core import (
     leases,
     messages,
     notices,
+    observations,
     operations,
     process,
     publishing,
@@ -30,9 +31,10 @@ def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) ->
     """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`, and `Unavailable` for its container."""
     with holding.under_way(hive, name, Verb.START, by=by, number=number):
         with hive.db.write():
-            if roster.living(name).wanted is not Wanted.STARTED:
+            row = roster.living(name)
+            if row.wanted is not Wanted.STARTED:
                 turns.add_news(name, "You were started.")
-            AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()
+            _let_work(hive, row)
         box.bring_up(hive, name)
     doorbell.ring(hive.paths, name)
     return roster.get(hive, name)
@@ -76,9 +78,9 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: 
     config, _ = config_of(hive, name, row.deployed)
     with holding.under_way(hive, name, Verb.RESTART, by=by, urgent=now, number=number):
         with hive.db.write():
-            roster.living(name)
+            row = roster.living(name)
             turns.add_news(name, "You were restarted.")
-            AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()
+            _let_work(hive, row)
             if now:
                 operations.ask(hive, name, Verb.LEAVE, by=by, argument="now")
         doorbell.ring(hive.paths, name)
@@ -149,3 +151,12 @@ def purge(hive: Hive, name: AgentName, *, by: str) -> None:
             remains.forget(hive, name, by=by)
         publishing.follow(hive, name)
     doorbell.ring_hive(hive.paths)
+
+
+def _let_work(hive: Hive, row: AgentRow) -> None:
+    """Nothing holds an agent back any more. Within a write."""
+    name = AgentName(row.name)
+    if row.wanted is not Wanted.STARTED and custody.has_left(hive, name):
+        # However its harness ended since it was stopped: it was to end.
+        observations.note_death(hive, row, asked_for=True)
+    AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()

@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 from hyperhive.core import claude, process
+from hyperhive.core.error_lines import ErrorLines
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.log import Log
 
 # So that a whole prompt fits without waiting for the reader, in bytes.
 PIPE: Final = 1024 * 1024
 CHUNK: Final = 256 * 1024
-TAIL: Final = 2000
 # A CLI that reads nothing for so long is not going to, in seconds.
 WRITE_MOST: Final = 20.0
 
@@ -23,11 +23,19 @@ WRITE_MOST: Final = 20.0
 class CliProcess:
     """One agent CLI in its container, started from the main thread so that it ends with this process.
 
-    `end` ends what is not this process' own to end: the CLI in a container that is booted.
+    `errors` gets what it says on standard error; `end` ends what is not this process' own to end: the CLI in a container that
+    is booted.
     """
 
     def __init__(
-        self, argv: Sequence[str], env: dict[str, str], *, conversation: str, log: Log, end: Callable[[], None] = lambda: None
+        self,
+        argv: Sequence[str],
+        env: dict[str, str],
+        *,
+        conversation: str,
+        log: Log,
+        errors: Log,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         self.conversation = conversation
         self._log = log
@@ -36,7 +44,7 @@ class CliProcess:
         self._lines = claude.Lines()
         self._requests = 0
         self._rubbish_told = 0
-        self._errors = ""
+        self._errors = ErrorLines(errors)
         self.ended = False
         # It has answered a request, so it speaks the protocol.
         self.answered = False
@@ -60,7 +68,7 @@ class CliProcess:
     @property
     def last_words(self) -> str:
         """The end of what it said on standard error, for a person."""
-        return " ".join(self._errors.split())[-500:]
+        return " ".join(self._errors.tail.split())[-500:]
 
     def read(self) -> list[dict[str, Any]]:
         """What it has said since the last look. Sets `ended` at the end of its output."""
@@ -83,15 +91,12 @@ class CliProcess:
         return self._lines.rubbish
 
     def read_errors(self) -> bool:
-        """Keep the end of standard error, and log it. Says whether there may be more."""
+        """Write down what it has said on standard error. Says whether there may be more."""
         try:
             data = os.read(self.stderr, CHUNK)
         except BlockingIOError:
             return True
-        if data:
-            text = data.decode("utf-8", "replace")
-            self._errors = (self._errors + text)[-TAIL:]
-            self._log(f"the agent CLI says: {text.strip()[:TAIL]}")
+        self._errors.feed(data)
         return bool(data)
 
     def tell(self, uuid: str, text: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from hyperhive.core import box, cgroups, claude, containers, process
+from hyperhive.core import agent_log, box, cgroups, claude, containers, process
 from hyperhive.core.agent_config import OWN_SERVER
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_process import CliProcess
 from hyperhive.core.errors import HyperhiveError, Unavailable
@@ -174,6 +175,7 @@ class CliSession:
                 env,
                 conversation=conversation,
                 log=self._record.log,
+                errors=agent_log.open_log(self._hive, self._name, Unit.CONTAINER),
                 end=self._end_inside,
             )
         except HyperhiveError as error:

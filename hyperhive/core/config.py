@@ -43,11 +43,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long messages and operations are kept once they have ended, in days, and how many events of an agent."""
+    """How long what is over is kept, in days, and how many events and builds of an agent.
+
+    Events go after `event_days`, but for the newest `event_floor` of an agent; then all but the newest `events`.
+    """
 
     message_days: Days = 30
     operation_days: Days = 30
+    event_days: Days = 7
+    event_floor: Kept = 200
     events: Kept = 2_000
+    builds: Kept = 5
+    log_days: Days = 30
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,7 +71,13 @@ class Store:
     def check_room(self) -> None:
         """Refuse what can wait on a disk that is full. Raises `Unavailable`."""
         if not self._reserve.keep():
-            raise self._full()
+            raise self.full()
+
+    def full(self) -> Unavailable:
+        """The error for a disk that takes nothing."""
+        return Unavailable(
+            f"the disk that holds {self._paths.state} is full: nothing was changed", hint=f"df -h {self._paths.state}"
+        )
 
     def ask(self, sql: str, *values: str | int | None) -> list[tuple[Any, ...]]:
         """What one statement finds, within a read or write: values as the file has them.
@@ -183,18 +189,13 @@ class Store:
             f"{error.filename or self._paths.state} cannot be written: {error.strerror}", hint=f"ls -ld {self._paths.state}"
         )
 
-    def _full(self) -> Unavailable:
-        return Unavailable(
-            f"the disk that holds {self._paths.state} is full: nothing was changed", hint=f"df -h {self._paths.state}"
-        )
-
     def _explain(self, error: Exception) -> HyperhiveError:
         """Say in a person's words what SQLite means (https://sqlite.org/rescode.html)."""
         # peewee's own error stands for one of apsw, in whose handling it was raised.
         cause = error if isinstance(error, apsw.Error) else error.__cause__ or error.__context__ or error
         match type(cause).__name__:
             case "FullError":
-                return self._full()
+                return self.full()
             case "IOError":
                 return Unavailable(f"the disk that holds {self._paths.state} fails: nothing was changed", hint="dmesg | tail")
             case "ReadOnlyError" | "CantOpenError" | "PermissionsError" | "AuthError":

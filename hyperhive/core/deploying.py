@@ -15,6 +15,7 @@ from hyperhive.core import (
     folders,
     holding,
     notices,
+    observations,
     publishing,
     roster,
     turns,
@@ -256,16 +257,16 @@ def _make_so(hive: Hive, number: int, *, base: str, subject: str, changes: Mappi
         raise Conflict(f"deployment {number} has ended already", hint="`hyperhive history NAME`")
     row = DeploymentRow.get(DeploymentRow.number == number)
     by = row.approved_by or OPERATOR
-    _check_onto(row, AgentRow.get(AgentRow.name == row.agent))
+    agent = AgentRow.get(AgentRow.name == row.agent)
+    _check_onto(row, agent)
     AgentRow.update(deployed=number, base=base, warnings="", **changes).where(AgentRow.name == row.agent).execute()
     EntryRow.create(
         agent=row.agent, occasion=row.occasion, deployment=number, commit=row.commit, base=base, by=by, subject=subject, at=now
     )
     if row.occasion is Occasion.SPAWN:
         others = [name for name in notices.managers() if name != row.agent]
-        is_in = roster.get(hive, row.agent).logged_in
-        needs = "" if is_in else f" It needs a login, which only the operator can give: `hyperhive login {row.agent}`."
-        return notices.notify(hive, others, f"spawned: the agent {row.agent} is there.{needs}")
+        observations.begin(hive, AgentName(row.agent), epoch=agent.epoch)
+        return notices.notify(hive, others, f"spawned: the agent {row.agent} is there.")
     turns.add_news(AgentName(row.agent), f"You were given deployment {number}: {_NEWS[row.occasion]}.")
     if row.occasion is Occasion.UPDATE:
         return []

@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,8 @@ TEXT_MOST: Final = 64 * 1024
 # How deep the data of one event may be nested; what lies deeper is left out.
 DEEPEST: Final = 20
 _TEMPORARY: Final = "hyperhive-events-"
-_FAULTS: Final = (PeeweeException, apsw.Error, OSError)
+# How a store fails.
+FAULTS: Final = (PeeweeException, apsw.Error, OSError)
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS event "
     "(number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL) STRICT"
@@ -67,7 +69,7 @@ class EventLog:
             self._forget_earlier()
         try:
             self._database = _open(paths.agent_events(name))
-        except _FAULTS:
+        except FAULTS:
             self._go_on_elsewhere()
 
     def add(self, kind: EventKind, data: dict[str, Any], *, at: datetime) -> None:
@@ -79,7 +81,7 @@ class EventLog:
             try:
                 EventRow.insert(row).execute(self._database)
                 self._sweep()
-            except _FAULTS:
+            except FAULTS:
                 if not self.keeps:
                     return
                 self._go_on_elsewhere()
@@ -126,7 +128,7 @@ class EventLog:
             file = Path(self._temporary.name) / "events.sqlite"
             self._database = _open(file)
             live_pointer(self._paths, self._name).write_text(str(file), encoding="utf-8")
-        except _FAULTS:
+        except FAULTS:
             # Not even a temporary folder: the turn still goes on, unwatched, and `ps` says so.
             self._database = None
 
@@ -141,28 +143,37 @@ def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int | None = 
         # One that a killed harness has left behind leads nowhere.
         elsewhere = Path(live_pointer(hive.paths, name).read_text(encoding="utf-8"))
         file = elsewhere if elsewhere.exists() else file
-    if not file.exists():
-        return []
-    database: APSWDatabase | None = None
     try:
-        database = _connect(file)
-        if not database.table_exists("event"):
-            # Its harness is making it at this moment.
-            return []
-        query = EventRow.select().where(EventRow.number > after).order_by(EventRow.number.desc())
-        if limit is not None:
-            query = query.limit(limit)
-        return [_event_from(name, row) for row in query.execute(database)][::-1]
+        with existing(file) as database:
+            if database is None:
+                return []
+            query = EventRow.select().where(EventRow.number > after).order_by(EventRow.number.desc())
+            if limit is not None:
+                query = query.limit(limit)
+            return [_event_from(name, row) for row in query.execute(database)][::-1]
     except (PeeweeException, apsw.Error, ValueError, msgspec.DecodeError) as error:
         raise Unavailable(f"the events of {name} cannot be read: {error}", hint=f"ls -l {file}") from None
+
+
+@contextmanager
+def existing(file: Path) -> Iterator[APSWDatabase | None]:
+    """A store that was made before, or None where there is none yet. Raises one of `FAULTS` for what cannot be opened."""
+    if not file.exists():
+        yield None
+        return
+    database = _connect(file)
+    try:
+        # Without the table, its harness is making it at this moment.
+        yield database if database.table_exists("event") else None
     finally:
-        if database is not None:
-            database.close()
+        database.close()
 
 
 def beyond(database: APSWDatabase, newest: int) -> int:
     """The number of the newest event that is not among the `newest`, or 0 where there are no more than these."""
-    return int(EventRow.select(EventRow.number).order_by(EventRow.number.desc()).offset(newest).limit(1).scalar(database) or 0)
+    query = EventRow.select(EventRow.number).order_by(EventRow.number.desc()).offset(newest).limit(1)
+    # To its end: a statement that is left open holds its view of the file, and what comes after could not write.
+    return next(iter([row.number for row in query.execute(database)]), 0)
 
 
 def live_pointer(paths: Paths, name: AgentName) -> Path:
@@ -192,7 +203,8 @@ def _open(file: Path) -> APSWDatabase:
 
 def _connect(file: Path) -> APSWDatabase:
     # A history may lose its last lines in a power cut, so a commit need not wait for the disk.
-    database = APSWDatabase(str(file), timeout=5, pragmas={"synchronous": "NORMAL"})
+    # Nor is one made: one that was purged meanwhile must not come back.
+    database = APSWDatabase(str(file), timeout=5, flags=apsw.SQLITE_OPEN_READWRITE, pragmas={"synchronous": "NORMAL"})
     database.connect()
     return database
 

@@ -43,6 +43,10 @@ class Watch:
         else:
             self._inotify.read(timeout=round(seconds * 1000), read_delay=TOGETHER)
 
+    def fileno(self) -> int | None:
+        """What can be read when there was a touch; None where it has to be looked every now and then."""
+        return None if self._inotify is None else self._inotify.fileno()
+
     def close(self) -> None:
         """Stop watching."""
         if self._inotify is not None:

@@ -7,7 +7,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import box, containers, doorbell, eligibility, operations, process, roster, turns
+from hyperhive.core import agent_log, box, containers, doorbell, eligibility, operations, process, roster, turns
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_session import CliSession, NotReady
 from hyperhive.core.errors import HyperhiveError
@@ -34,7 +35,7 @@ def run(hive: Hive, name: AgentName, log: Log | None = None) -> bool:
     process.follow_parent()
     with hive.db.read():
         roster.living(name)
-    log = log or Log(f"harness of {name}", hive.paths.agent_log(name) / "harness.log", quiet=process.has_parent())
+    log = log or agent_log.open_log(hive, name, Unit.HARNESS, quiet=process.has_parent())
     with Lock(hive.paths.harness_lock(name)) as lock:
         if not lock.take():
             log(f"{name} has a harness already: {holder(hive.paths.harness_lock(name))}")

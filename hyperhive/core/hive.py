@@ -72,7 +72,7 @@ def make_folders(paths: Paths) -> None:
         paths.applied_folder: 0o755 if walked == 0o711 else 0o700,
         paths.proposed_folder: walked,
         paths.log: 0o700,
-        paths.state / "builds": walked,
+        paths.builds_folder: walked,
         paths.groups: 0o700,
         paths.locks: 0o700,
         paths.wake: 0o700,

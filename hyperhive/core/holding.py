@@ -94,11 +94,16 @@ def dead(hive: Hive) -> list[Operation]:
     return [operations.operation_from(row) for row in rows if not _is_alive(hive, row)]
 
 
-def bury(hive: Hive, numbers: Collection[int]) -> None:
-    """Those of these that are still said to be under way have failed. Within a write."""
+def bury(hive: Hive, dead: Collection[Operation]) -> list[Operation]:
+    """Those of these that are still said to be under way have failed. Within a write. Gives them back."""
+    numbers = [one.number for one in dead]
+    # One that ended well between two looks at it seemed dead to the second.
+    still = OperationRow.select().where(OperationRow.number.in_(numbers), OperationRow.state == OperationState.RUNNING)
+    buried = [operations.operation_from(row) for row in still]
     OperationRow.update(state=OperationState.FAILED, error=DIED, ended_at=hive.now()).where(
-        OperationRow.number.in_(list(numbers)), OperationRow.state == OperationState.RUNNING
+        OperationRow.number.in_([one.number for one in buried])
     ).execute()
+    return buried
 
 
 def running(hive: Hive) -> dict[str, UnderWay]:

@@ -120,7 +120,6 @@ class Hub:
         self._next_look = now + TICK
         try:
             self._sockets.open_all()
-            self._resolve_questions()
             waiting = [one.name for one in eligibility.eligible(self._hive)]
             for due in filter(
                 None, (eligibility.next_due(self._hive), questions.next_due(self._hive), approvals.next_deadline(self._hive))
@@ -158,18 +157,11 @@ class Hub:
         try:
             again = self._operations.look()
         except HyperhiveError as error:
-            # As with questions: agents go on all the same.
+            # On a full disk agents go on all the same.
             self._log(f"operations cannot be carried out: {error}")
             again = now + AGAIN
         if again is not None:
             self._next_look = min(self._next_look, again)
-
-    def _resolve_questions(self) -> None:
-        try:
-            questions.resolve_overdue(self._hive)
-        except HyperhiveError as error:
-            # On a full disk agents go on all the same.
-            self._log(f"questions that are overdue cannot be ended: {error}")
 
     def _reap(self) -> None:
         """Notice what has ended; who worked is looked at again."""

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from hyperhive.core import doorbell, folders, roster, turns
+from hyperhive.core import doorbell, folders, observations, roster, turns
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Blocked
@@ -33,8 +33,11 @@ def logged_in(hive: Hive, name: AgentName) -> None:
             AgentRow.update(blocked=Blocked.NONE, blocked_since=None, blocked_until=None, blocked_reason=None).where(
                 AgentRow.name == name
             ).execute()
+        AgentRow.update(login_refused_at=None).where(AgentRow.name == name).execute()
+        told = observations.note_login(hive, name, holds=True)
         turns.add_news(name, "The operator has logged you in.")
-    doorbell.ring(hive.paths, name)
+    for who in [name, *observations.to_ring(told)]:
+        doorbell.ring(hive.paths, who)
 
 
 def variables(token: str | None) -> dict[str, str]:

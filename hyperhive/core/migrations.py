@@ -101,4 +101,17 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
             "CREATE INDEX operation_ended ON operation (ended_at) WHERE ended_at IS NOT NULL",
         ),
     ),
+    (
+        "watching",
+        (
+            """CREATE TABLE observation (
+                agent TEXT PRIMARY KEY, running INTEGER NOT NULL, logged_in INTEGER NOT NULL, up_to_date INTEGER NOT NULL,
+                known_epoch INTEGER NOT NULL, boot TEXT, at INTEGER NOT NULL,
+                crashes INTEGER NOT NULL, crashes_since INTEGER, start_at INTEGER
+            ) STRICT""",
+            # Nobody has ever written or read it.
+            "ALTER TABLE agent RENAME COLUMN login_checked_at TO login_refused_at",
+            "UPDATE agent SET login_refused_at = coalesce(blocked_since, 0) WHERE blocked = 'login'",
+        ),
+    ),
 )

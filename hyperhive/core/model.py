@@ -320,6 +320,7 @@ class Agent(msgspec.Struct, frozen=True):
     wanted: Wanted
     running: bool
     blocked: Blocked
+    blocked_since: datetime | None
     blocked_until: datetime | None
     blocked_reason: str | None
     under_way: UnderWay | None

@@ -147,13 +147,18 @@ class Paths(msgspec.Struct, frozen=True):
         """The agent's journal."""
         return self.agent(name) / "log"
 
+    @property
+    def builds_folder(self) -> Path:
+        """A folder for each agent's builds."""
+        return self.state / "builds"
+
     def build(self, name: AgentName, number: int) -> Path:
         """What deployment `number` was made of."""
-        return self.state / "builds" / name / str(number)
+        return self.builds(name) / str(number)
 
     def builds(self, name: AgentName) -> Path:
         """All that was ever deployed for the agent and is still kept."""
-        return self.state / "builds" / name
+        return self.builds_folder / name
 
     @property
     def applied_folder(self) -> Path:

@@ -1,6 +1,6 @@
 """What is left of an agent, removed: its folders, its repository, its rows."""
 
-from hyperhive.core import applied, builds, folders, proposed
+from hyperhive.core import applied, builds, folders, observations, proposed
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Occasion
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow, MessageRow, OperationRow, TurnRow
@@ -31,4 +31,5 @@ def _forget_row(name: AgentName) -> None:
     """Remove an agent's row. Within a write."""
     # A later agent of the name has keys of its own.
     MessageRow.update(key=None).where(MessageRow.sender == name).execute()
+    observations.forget(name)
     AgentRow.delete().where(AgentRow.name == name).execute()

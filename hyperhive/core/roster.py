@@ -1,10 +1,10 @@
 """Who is there: every agent as the operator sees it."""
 
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from hyperhive.core import bases, eligibility, folders, holding, messages, turns
-from hyperhive.core.builds import is_there, model_of
+from hyperhive.core import eligibility, holding, messages, observations, turns
+from hyperhive.core.builds import model_of
+from hyperhive.core.conditions import Conditions
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
@@ -13,8 +13,6 @@ from hyperhive.core.tables import AgentRow, TurnRow
 
 if TYPE_CHECKING:
     from peewee import ModelSelect
-
-_LOGIN_VARIABLES: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 
 
 def living(name: AgentName) -> AgentRow:
@@ -61,8 +59,9 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
     # Only a hub makes anybody wait for a place.
     full = is_held(hive.paths.lock("hub")) and _is_full(hive)
     waiting = {one.name: one.waits_since for one in eligibility.eligible(hive)} if full else {}
-    shared_login = any(hive.settings.claude.env.get(key) for key in _LOGIN_VARIABLES)
-    standing = {runtime: bases.known_base(hive, runtime) for runtime in {row.runtime for row in rows}}
+    conditions = Conditions(hive, {row.runtime for row in rows})
+    # Whoever lists agents must not wait for a list of containers: what the watch saw last is seconds old.
+    running = observations.running() if conditions.listings else frozenset()
     now = hive.now()
 
     def agent(row: AgentRow) -> Agent:
@@ -82,18 +81,17 @@ def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -
             flavor=row.flavor,
             runtime=row.runtime,
             wanted=row.wanted,
-            running=row.wanted is Wanted.STARTED,
+            running=conditions.is_running(row, seen=row.name in running),
             blocked=blocked,
+            blocked_since=row.blocked_since if blocked is not Blocked.NONE else None,
             blocked_until=until,
             blocked_reason=row.blocked_reason if blocked is not Blocked.NONE else None,
             under_way=under_way.get(row.name),
             turn=turn,
             model=row.model or model_of(hive, name, row.deployed),
             mail=mail.get(row.name, Mail(0, 0, 0)),
-            logged_in=row.blocked is not Blocked.LOGIN
-            and (shared_login or os.path.exists(hive.paths.agent_token(name)) or folders.is_login_there(hive, name)),
-            up_to_date=(row.base is None or standing.get(row.runtime) is None or row.base == standing[row.runtime])
-            and is_there(hive, name, row.deployed),
+            logged_in=conditions.is_logged_in(row),
+            up_to_date=conditions.is_up_to_date(row) is not False,
             keeps_events=row.keeps_events,
             last_turn=_last_turn(last.get(row.name)),
             deployed=row.deployed,

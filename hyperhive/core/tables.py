@@ -147,7 +147,7 @@ class AgentRow(Row):
     activity_since: InstantField[datetime | None] = InstantField(null=True)
     keeps_events = BooleanField(default=True)
     warnings = Text(default="")
-    login_checked_at: InstantField[datetime | None] = InstantField(null=True)
+    login_refused_at: InstantField[datetime | None] = InstantField(null=True)
     created_at: InstantField[datetime] = InstantField()
     destroyed_at: InstantField[datetime | None] = InstantField(null=True)
 
@@ -304,3 +304,25 @@ class EntryRow(Row):
 
     class Meta:
         table_name = "entry"
+
+
+class ObservationRow(Row):
+    """What was last seen of an agent, and told: it changes only with what is told.
+
+    Of its epochs up to `known_epoch` nothing more is to be told. `crashes` of its container were seen since `crashes_since`,
+    and at `start_at` it is to be started again.
+    """
+
+    agent = Text(primary_key=True)
+    running = BooleanField()
+    logged_in = BooleanField()
+    up_to_date = BooleanField()
+    known_epoch = IntegerField()
+    boot = Text(null=True)
+    at: InstantField[datetime] = InstantField()
+    crashes = IntegerField(default=0)
+    crashes_since: InstantField[datetime | None] = InstantField(null=True)
+    start_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "observation"

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import approvals, doorbell, eligibility, leases, messages, notices, operations, rests
+from hyperhive.core import approvals, doorbell, eligibility, leases, messages, notices, observations, operations, rests
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import Activity, AgentName, Blocked, Message, Outcome, Turn
@@ -80,11 +80,13 @@ def begin_epoch(hive: Hive, name: AgentName) -> int:
             "not_before": now + timedelta(seconds=BACK_OFF[min(starts, len(BACK_OFF)) - 1]),
         }
         told: list[AgentName] = []
+        if agent.ended_epoch < agent.epoch and not anew:
+            told += observations.to_ring(observations.note_death(hive, agent))
         if starts > CRASHES:
             reason = f"it was started {CRASHES} times in ten minutes and finished no turn"
             changes |= {"blocked": Blocked.CRASHED, "blocked_since": now, "blocked_until": None, "blocked_reason": reason}
             changes |= {"empty_starts": 0, "empty_since": None}
-            told = notices.notify(
+            told += notices.notify(
                 hive,
                 notices.watchers(name),
                 f"crashed: {name} is not started again: {reason}. `hyperhive logs {name}` tells more, "

@@ -2,14 +2,16 @@
 
 import time
 from contextlib import suppress
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import anyio
 from pydantic import Field
 
 from hyperhive.core import approvals as decided
 from hyperhive.core import journal, operations, proposals, requests, roster
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.errors import Conflict, NotFound
+from hyperhive.core.journal import Line
 from hyperhive.core.letters import QUOTE
 from hyperhive.core.model import ApprovalKind, ApprovalState, Flavor, Operation, OperationState, Verb, clean, parse_name
 from hyperhive.core.requests import Asked
@@ -101,15 +103,21 @@ async def approvals(call: Call, limit: Annotated[int, Field(description=f"1 to {
 
 
 @tool(changes=False)
-async def logs(call: Call, name: str, lines: Annotated[int, Field(description=f"1 to {LINES_MOST}")] = 50) -> str:
-    """The end of an agent's journal."""
+async def logs(
+    call: Call,
+    name: str,
+    lines: Annotated[int, Field(description=f"1 to {LINES_MOST}")] = 50,
+    unit: Literal["harness", "container", "all"] = "all",
+) -> str:
+    """The end of an agent's journal: of what drives it, of its container, or of both."""
     seat = seat_of(call)
     agent = parse_name(name)
     with seat.hive.db.read():
         roster.manager(seat.name)
         roster.living(agent)
-    found = journal.tail(seat.hive, agent, lines=min(max(lines, 1), LINES_MOST))
-    return _last([QUOTE + clean(line) for line in found]) or f"the journal of {agent} is empty"
+    units = tuple(Unit) if unit == "all" else (Unit(unit),)
+    found = journal.tail(seat.hive, agent, units=units, lines=min(max(lines, 1), LINES_MOST))
+    return _last([QUOTE + clean(_line(one)) for one in found]) or f"the journal of {agent} is empty"
 
 
 TOOLS: Final = (request_spawn, request_apply_commit, start, stop, restart, update, approvals, logs)
@@ -159,6 +167,10 @@ async def _ended(seat: Seat, number: int, seconds: float) -> Operation | None:
             return None
         with anyio.move_on_after(min(LOOK, end - now)):
             await news.wait()
+
+
+def _line(one: Line) -> str:
+    return f"{one.at:%Y-%m-%d %H:%M:%S} UTC, {one.unit}: {one.line}" if one.at else f"{one.unit}: {one.line}"
 
 
 def _coming(one: Operation) -> str:

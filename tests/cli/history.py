@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from hyperhive.core import messages, turns
+from hyperhive.core import agent_log, messages, turns
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, EventKind, Message, Outcome
@@ -42,7 +43,6 @@ def events(hive: Hive, name: AgentName, *found: tuple[EventKind, dict[str, Any]]
     log.close()
 
 
-def journal(hive: Hive, name: AgentName, text: str) -> None:
-    """What a harness says about itself."""
-    with (hive.paths.agent_log(name) / "harness.log").open("a", encoding="utf-8") as file:
-        file.write(text)
+def journal(hive: Hive, name: AgentName, *texts: str, unit: Unit = Unit.HARNESS) -> None:
+    """What a harness, or something in a container, says about itself."""
+    agent_log.open_log(hive, name, unit).lines(texts)

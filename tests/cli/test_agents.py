@@ -1,6 +1,7 @@
 """Making, showing, starting, stopping and taking away agents."""
 
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hyperhive.core.agent_config import AgentConfig, AgentLimits
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import Activity, AgentName, Network, Outcome, Wanted, parse_name
+from hyperhive.core.model import Activity, AgentName, Blocked, Network, Outcome, Wanted, parse_name
 from hyperhive.core.tables import AgentRow
 from tests.cli import history, shell
 from tests.support.terminal import Screen
@@ -51,7 +52,7 @@ def test_an_agent_that_exists_is_not_made_again(ada: AgentName) -> None:
 
 
 def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
-    for name in ("bob", "eve", "max", "sue", "tom"):
+    for name in ("bob", "eve", "kim", "max", "sue", "tom"):
         spawning.spawn(hive, parse_name(name), by="operator")
     agents.stop(hive, parse_name("bob"), by="operator")
     agents.destroy(hive, parse_name("tom"), by="operator")
@@ -59,7 +60,10 @@ def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
         history.ask(hive, parse_name(name))
         history.turn(hive, parse_name(name), outcome, error=f"the reason of {name}")
     with hive.db.write():
-        AgentRow.update(keeps_events=False).where(AgentRow.name == "sue").execute()
+        AgentRow.update(keeps_events=False, base="hyperhive 0").where(AgentRow.name == "sue").execute()
+        AgentRow.update(
+            blocked=Blocked.CRASHED, blocked_since=hive.now() - timedelta(minutes=5), blocked_reason="it crashed"
+        ).where(AgentRow.name == "kim").execute()
     history.ask(hive, ada)
     lines = shell.answer("ps", "--all").splitlines()
     rows = {line.split()[0]: line for line in lines if not line.startswith(" ")}
@@ -67,12 +71,22 @@ def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
     assert "idle" in rows["ada"]
     assert "1 waiting" in rows["ada"]
     assert "stopped" in rows["bob"]
-    assert "blocked: login" in rows["eve"]
-    assert "limited until " in rows["max"]
+    assert "blocked: login 0s" in rows["eve"]
+    assert "limited 0s until " in rows["max"]
+    assert "blocked: crashed 5m" in rows["kim"]
     assert "overloaded 0s ago" in rows["max"]
     assert "destroyed" in rows["tom"]
-    assert lines[lines.index(rows["eve"]) + 1] == "  the reason of eve"
-    assert any("nothing is kept" in line for line in lines)
+    notes = {
+        name: list(takewhile(lambda line: line.startswith(" "), lines[lines.index(row) + 1 :])) for name, row in rows.items()
+    }
+    assert notes["ada"] == ["  not logged in: `hyperhive login ada`"]
+    assert notes["bob"] == ["  not logged in: `hyperhive login bob`"]
+    assert notes["eve"] == ["  not logged in: `hyperhive login eve`", "  the reason of eve"]
+    assert "  crashed too often: `hyperhive logs kim`, then `hyperhive start kim`" in notes["kim"]
+    assert "  it crashed" in notes["kim"]
+    assert "  not up to date: `hyperhive update sue`" in notes["sue"]
+    assert "  nothing is kept: its events cannot be stored" in notes["sue"]
+    assert not [line for line in notes["tom"] if "log" in line]
     assert "tom" not in shell.answer("ps")
 
 

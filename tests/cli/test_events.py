@@ -1,6 +1,5 @@
 """What an agent's turns said and did, for people."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,43 +144,6 @@ def test_an_agent_that_did_nothing_has_no_events(ada: AgentName) -> None:
 def test_a_damaged_store_is_said(hive: Hive, ada: AgentName) -> None:
     hive.paths.agent_events(ada).write_bytes(b"rubbish" * 1000)
     assert "the events of ada cannot be read" in shell.complaint("events", "ada", code=7)[0]
-
-
-def test_a_journal_shows_its_last_lines(hive: Hive, ada: AgentName, home: Path) -> None:
-    history.journal(hive, ada, "".join(f"{number}\n" for number in range(300)))
-    assert shell.answer("logs", "ada").splitlines() == [str(number) for number in range(100, 300)]
-    assert shell.answer("logs", "ada", "-n", "1") == "299\n"
-    assert shell.answer("logs", "ada", "-n", "0") == ""
-    (hive.paths.agent_log(ada) / "harness.log").rename(hive.paths.agent_log(ada) / "harness.1")
-    history.journal(hive, ada, "300\n")
-    assert shell.answer("logs", "ada", "-n", "2") == "299\n300\n"
-
-
-@pytest.mark.parametrize("lines", ["-1", "5001"])
-def test_a_journal_shows_no_more_than_5000_lines(lines: str, ada: AgentName) -> None:
-    assert shell.complaint("logs", "ada", "-n", lines, code=2)[0] == "a journal shows 0 to 5000 lines"
-
-
-def test_a_journal_is_not_read_through_a_link(hive: Hive, ada: AgentName, home: Path) -> None:
-    (home / "secret").write_text("secret")
-    (hive.paths.agent_log(ada) / "harness.log").symlink_to(home / "secret")
-    shell.complaint("logs", "ada", code=7)
-
-
-def test_a_journal_can_be_followed_also_when_it_is_started_anew(hive: Hive, ada: AgentName) -> None:
-    history.journal(hive, ada, "one\n")
-    with shell.running("logs", "ada", "-f") as child:
-        lines = shell.stdout_of(child)
-        assert lines.readline() == "one\n"
-        history.journal(hive, ada, "two ")
-        history.journal(hive, ada, "halves\n")
-        assert lines.readline() == "two halves\n"
-        folder = hive.paths.agent_log(ada)
-        history.journal(hive, ada, "the last of the old\n")
-        (folder / "harness.log").rename(folder / "harness.1")
-        history.journal(hive, ada, "the first of the new\n")
-        assert lines.readline() == "the last of the old\n"
-        assert lines.readline() == "the first of the new\n"
 
 
 def test_the_history_is_what_was_written(hive: Hive, ada: AgentName) -> None:

@@ -21,11 +21,16 @@ AGENT = {
     "wanted",
     "running",
     "blocked",
+    "blocked_since",
+    "blocked_until",
+    "blocked_reason",
     "under_way",
     "turn",
     "model",
     "mail",
     "logged_in",
+    "up_to_date",
+    "keeps_events",
     "last_turn",
 }
 MESSAGE = {"number", "sender", "recipient", "kind", "body", "state", "attempt", "sent_at"}
@@ -178,7 +183,7 @@ def test_doctor(hive: Hive) -> None:
 
 
 def test_vacuum(hive: Hive) -> None:
-    assert read("vacuum") == {"messages": 0, "operations": 0, "troubles": []}
+    assert read("vacuum") == {"messages": 0, "operations": 0, "events": 0, "builds": 0, "logs": 0, "troubles": []}
 
 
 def test_model(worked: Hive) -> None:

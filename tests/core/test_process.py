@@ -102,8 +102,8 @@ def test_a_log_says_an_exception_whole(tmp_path: Path) -> None:
     except KeyError:
         log.exception("it broke")
     text = (tmp_path / "log").read_text(encoding="utf-8")
-    assert "me: it broke\nTraceback" in text
-    assert text.endswith("KeyError: 'x'\n")
+    assert "me: it broke\n  Traceback" in text
+    assert text.endswith("\n  KeyError: 'x'\n")
 
 
 def test_a_log_that_grew_long_is_begun_anew_and_its_last_part_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from typing_extensions import override
 
-from hyperhive.core import agents, leases, messages, spawning, turns
+from hyperhive.core import agents, leases, messages, spawning, turns, vacuum_rows
 from hyperhive.core.errors import Conflict, NotFound
 from hyperhive.core.model import OPERATOR, Blocked, Message, MessageState, Outcome
 from hyperhive.core.tables import AgentRow, MessageRow
@@ -183,6 +184,14 @@ class Mail(RuleBasedStateMachine):
         spawning.spawn(self.hive, ADA, by=OPERATOR)
         self.is_destroyed = False
 
+    def sweep(self) -> None:
+        """Whatever has ended is old by now."""
+        before = self.hive.now() + timedelta(days=1)
+        gone = self.accepted.keys() & self.over.keys()
+        assert sum(vacuum_rows.messages(self.hive, before=before)) >= len(gone)
+        self.accepted = {number: what for number, what in self.accepted.items() if number not in gone}
+        self.keys = {key: number for key, number in self.keys.items() if number not in gone}
+
     # ---- what must hold ----
 
     @invariant()
@@ -219,10 +228,18 @@ class Mail(RuleBasedStateMachine):
             return {row.number: messages.message_from(row) for row in found}
 
 
+class SweptMail(Mail):
+    """The same, in a hive where whatever ended is old, and is swept at any time."""
+
+    @rule()
+    def it_is_swept(self) -> None:
+        self.sweep()
+
+
 def explore(examples: int, *, control: bool = False) -> None:
     """Try the machine in many orders; a control looks only for the first failure."""
     run_state_machine_as_test(
-        Mail,
+        Mail if control else SweptMail,
         settings=settings(
             max_examples=examples, stateful_step_count=30, deadline=None, database=None, derandomize=control,
             suppress_health_check=list(HealthCheck), phases=[Phase.generate] if control else [Phase.generate, Phase.shrink],
@@ -281,6 +298,16 @@ def a_harness_that_was_thought_dead(mail: Mail) -> None:
         turns.begin(mail.hive, ADA, epoch=old[0], model=None, conversation="c")
 
 
+def a_sweep_while_one_waits_and_one_is_held(mail: Mail) -> None:
+    mail.send(BOB, "a", None)
+    mail.begin_turn()
+    mail.send(BOB, "b", None)
+    mail.sweep()
+    mail.end_turn(Outcome.OK, retry=False)
+    mail.sweep()
+    assert len(mail.all()) == 1
+
+
 def destructive(hive: Any, name: Any, *, epoch: int, turn: int, tool_use: str) -> list[Message]:
     """A `recv` that believes that what it hands out has arrived."""
     got = forgetful(hive, name, epoch=epoch, turn=turn, tool_use=tool_use)
@@ -306,12 +333,14 @@ def unfenced(name: Any, epoch: int) -> AgentRow:
     return AgentRow.get(AgentRow.name == name)
 
 
-BREAKS: dict[str, tuple[Callable[[Mail], object], Any, str, Callable[..., Any]]] = {
+GREEDY = "SELECT number FROM message WHERE sent_at <= ? AND sent_at <= ? LIMIT ?"
+BREAKS: dict[str, tuple[Callable[[Mail], object], Any, str, Callable[..., Any] | str]] = {
     "destructive": (a_call_whose_result_was_lost, leases, "lease_for_tool", destructive),
     "forgetful": (a_call_that_is_made_again, leases, "lease_for_tool", forgetful),
     "unmarked": (a_turn_that_was_interrupted, leases, "_put_back", unmarked),
     "lost with its turn": (a_turn_that_was_interrupted, leases, "give_back", lambda name, *, epoch, turn: None),
     "lost with its harness": (a_harness_that_died, leases, "give_back_all", lambda name: None),
+    "swept": (a_sweep_while_one_waits_and_one_is_held, vacuum_rows, "_MESSAGES", GREEDY),
     "unfenced": (a_harness_that_was_thought_dead, turns, "_fence", unfenced),
 }
 

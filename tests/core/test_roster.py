@@ -84,10 +84,10 @@ def test_a_login_is_a_token_a_file_or_a_shared_key_and_no_block(hive: Hive) -> N
     assert not roster.get(hive, ADA).logged_in
     settings(hive, '[claude]\nenv = { ANTHROPIC_API_KEY = "k" }\n')
     assert roster.get(hive, ADA).logged_in
-    set_row(hive, ADA, blocked=Blocked.LOGIN)
+    set_row(hive, ADA, login_refused_at=hive.now())
     assert not roster.get(hive, ADA).logged_in
     settings(hive, "")
-    set_row(hive, ADA, blocked=Blocked.NONE)
+    set_row(hive, ADA, login_refused_at=None)
     hive.paths.agent(ADA).mkdir()
     hive.paths.agent_token(ADA).write_text("t", encoding="utf-8")
     assert roster.get(hive, ADA).logged_in

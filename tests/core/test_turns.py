@@ -315,7 +315,8 @@ def test_a_missing_login_waits_for_the_operator_and_is_told_once(hive: Hive) -> 
         one_turn(hive, Outcome.LOGIN)
         clock.shift(timedelta(days=9))
         assert not can_work(hive)
-    assert notices(hive) == ["needs_login: ada is not logged in. Only the operator can do that: `hyperhive login ada`."]
+    told = "needs_login: ada is not logged in (2026-03-01 12:00:00 UTC). Only the operator can do that: `hyperhive login ada`."
+    assert notices(hive) == [told]
     login.logged_in(hive, ADA)
     assert can_work(hive)
     epoch, begun = begin(hive)

@@ -151,7 +151,8 @@ def test_an_agent_whose_harness_dies_again_and_again_is_held_back(home: Path) ->
             _be_patient_no_longer(hive)
         hive.until(lambda: hive.agent("ada").blocked is Blocked.CRASHED and not hive.has_harness("ada"), "it is held back")
         assert hive.outcomes() == [Outcome.LOST] * turns.CRASHES
-        assert [notice.body.partition(" ")[0] for notice in hive.inbox()] == ["crashed:"]
+        told = ["container_crash:"] * turns.CRASHES + ["crashed:"]
+        assert [notice.body.partition(" ")[0] for notice in hive.inbox()] == told
         assert hive.message(sent.number).attempt == 0
         # The operator lets it try again, and nothing was lost.
         hive.use("good")

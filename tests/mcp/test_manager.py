@@ -1,16 +1,17 @@
 """What only managers are offered, driven by the SDK's own client: they ask, wait for the answer, and look."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import partial
 
 import anyio
 import pytest
 
-from hyperhive.core import holding, messages, operations, proposals
+from hyperhive.core import agent_log, holding, messages, operations, proposals
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.db import next_number
 from hyperhive.core.locks import Lock
-from hyperhive.core.log import Log
 from hyperhive.core.model import (
     OPERATOR,
     AgentName,
@@ -245,6 +246,7 @@ async def test_who_is_not_there_is_named(place: Place, tool: str) -> None:
         ("request_spawn", {"role": "x", "commit": COMMIT}, "a commit says the role and the model itself"),
         ("request_spawn", {"manager": "perhaps"}, "manager"),
         ("logs", {"lines": "many"}, "lines"),
+        ("logs", {"unit": "../x"}, "unit"),
         ("approvals", {"limit": {}}, "limit"),
     ],
 )
@@ -305,7 +307,7 @@ async def test_approvals_is_never_long(place: Place) -> None:
 
 async def test_logs_shows_the_end_of_a_journal_as_quoted_text(place: Place) -> None:
     place.hive.paths.agent_log(BOB).mkdir(parents=True)
-    log = Log("harness of bob", place.hive.paths.agent_log(BOB) / "harness.log", quiet=True)
+    log, container = (agent_log.open_log(place.hive, BOB, unit) for unit in Unit)
     async with connect(place.socket(EVE)) as client:
         assert text(await client.call_tool("logs", {"name": "bob"})) == "the journal of bob is empty"
         for number in range(300):
@@ -313,13 +315,17 @@ async def test_logs_shows_the_end_of_a_journal_as_quoted_text(place: Place) -> N
         shown = {lines: text(await client.call_tool("logs", {"name": "bob", "lines": lines})) for lines in (-1, 2, 200, 10**30)}
         assert [found.count("\n") + 1 for found in shown.values()] == [1, 2, 200, 200]
         assert all(line.startswith("| ") for line in shown[200].splitlines())
-        assert shown[2].endswith("line 299 \u241b[2J\ufffd")
+        assert re.fullmatch(r"\| \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, harness: line 299 \u241b\[2J\ufffd", shown[-1])
         log("ö" * 20_000)
         log("x" * 10_000)
         end = text(await client.call_tool("logs", {"name": "bob"}))
+        container("a program in it says something")
+        of_one = text(await client.call_tool("logs", {"name": "bob", "unit": "container"}))
     assert len(end.encode()) < manager.ANSWER_BYTES + 100
     assert end.startswith("49 lines before these are left out\n| ")
     assert end.endswith("x" * 10_000)
+    assert of_one.endswith(" UTC, container: a program in it says something")
+    assert of_one.count("\n") == 0
 
 
 async def test_what_two_managers_ask_for_alike_is_two_things(place: Place) -> None:

@@ -52,8 +52,11 @@ def brain(request: Request) -> Reply:
 def hive(host: SystemdHost) -> Iterator[MachinesHive]:
     home = BASE / "machine"
     home.mkdir()
+    (home / "unit").write_text(SERVICE)
     with MachinesHive(host, home, brain, linger_seconds=0) as hive:
         hive.spawn("ada", limits={"tasks": 200, "memory": "1G"})
+        edit = hive.say("config", "ada", "--file", "units/tell.service", "--edit", "--yes", EDITOR=f"cp {home / 'unit'}")
+        assert "runs the service tell.service: sh -c" in edit.stdout
         yield hive
 
 
@@ -184,16 +187,13 @@ def test_who_leaves_takes_along_what_was_started(hive: MachinesHive) -> None:
 
 
 def test_a_service_of_its_configuration_runs_in_it_as_the_agent(hive: MachinesHive) -> None:
-    unit = BASE / "written"
-    unit.write_text(SERVICE)
-    shown = hive.say("config", "ada", "--file", "units/tell.service", "--edit", "--yes", EDITOR=f"cp {unit}").stdout
-    assert "runs the service tell.service: sh -c" in shown
     hive.until(lambda: "as 1000 in /workspace for blog" in journal(hive, "--unit=tell.service"), "the service has told")
     assert any("sleep infinity" in line for line in processes(hive))
     # As the operator would look.
     by_machine = hive.host.run(["journalctl", "--machine=hyperhive-ada", "--unit=tell.service", "--output=cat"]).stdout
     assert "as 1000 in /workspace for blog" in by_machine
     # A name that is none of the agent's own is refused before anybody is asked.
+    unit = hive.home / "evil"
     unit.write_text("[Service]\nExecStart=+/bin/sh\n")
     ran = hive.say("config", "ada", "--file", "units/evil.service", "--edit", "--yes", EDITOR=f"cp {unit}", check=False)
     assert (ran.returncode, "cannot begin with '+/bin/sh'" in ran.stderr) == (2, True)
@@ -241,9 +241,17 @@ def clis(hive: MachinesHive) -> list[str]:
     return hive.host.run(["pgrep", "--full", "^/opt/hyperhive/claude"], check=False).stdout.split()
 
 
+def asleep(hive: MachinesHive) -> int:
+    """Have the agent in a turn that does not end. Gives back the number of its message."""
+    inbox = messages.inbox(hive.hive, ADA, everything=True)
+    held = [message.number for message in inbox if message.body == "sleep" and not message.state.is_final]
+    number = held[0] if held else hive.send("ada", "sleep").number
+    hive.until(lambda: sum(line.endswith("sleep 1111") for line in processes(hive)) >= 2, "the turn sleeps")
+    return number
+
+
 def test_a_killed_harness_leaves_no_cli_to_the_next_one(hive: MachinesHive) -> None:
-    hive.send("ada", "sleep")
-    hive.until(lambda: sum("sleep 1111" in line for line in processes(hive)) >= 2, "the turn sleeps")
+    asleep(hive)
     container, (first,) = leader(hive), clis(hive)
     hive.host.run(["pkill", "-KILL", "--full", f"^{sys.executable} -m hyperhive harness ada"])
     # The next epoch ends it, in the same container.
@@ -254,11 +262,11 @@ def test_a_killed_harness_leaves_no_cli_to_the_next_one(hive: MachinesHive) -> N
 
 
 def test_kill_leaves_nothing_running_and_gives_the_mail_back(hive: MachinesHive) -> None:
-    (sent,) = (message for message in messages.inbox(hive.hive, ADA, everything=True) if message.body == "sleep")
+    number = asleep(hive)
     hive.say("kill", "ada")
     assert not processes(hive)
     assert machines(hive) == set()
-    assert hive.message(sent.number).state is MessageState.PENDING
+    assert hive.message(number).state is MessageState.PENDING
 
 
 def test_without_a_network_it_reaches_its_model_and_nothing_else(hive: MachinesHive) -> None:
@@ -315,5 +323,5 @@ def test_a_purge_leaves_nothing_of_it(hive: MachinesHive) -> None:
     hive.say("destroy", "ada", "--purge", "--yes")
     assert hive.host.run(owned).stdout == ""
     assert not hive.hive.paths.agent(ADA).exists()
-    named = hive.host.run(["find", "/run", "/etc", "/var", "-name", "*ada*", "-not", "-path", "*/locks/*"]).stdout
-    assert named == ""
+    named = ["find", "/run", "/etc", "/var", "-name", "*ada*", "-not", "-path", "*/locks/*"]
+    hive.until(lambda: hive.host.run(named).stdout == "", "nothing is called like it but its locks")
