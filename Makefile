@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := demo
 
 PYTHON ?=
-PYTEST_ARGS ?= -q -n 2
+PYTEST_ARGS ?= -q -n 2 --dist loadgroup
 
 setup:
 	@PYTHON="$(PYTHON)" tools/setup

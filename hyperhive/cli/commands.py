@@ -14,6 +14,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     "Agents": {
         "spawn": Entry("agents:spawn", "Make an agent, in a container of its own."),
         "ps": Entry("overview:ps", "Show who does what."),
+        "watch": Entry("watch:watch", "Watch the hive, and decide, on the whole screen."),
         "show": Entry("showing:show", "Show all about an agent, or about what has a number."),
         "start": Entry("lifecycle:start", "Let agents work, also those that were held back."),
         "stop": Entry("lifecycle:stop", "Stop agents; a turn that runs may end first."),
@@ -58,6 +59,10 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     },
     "The hive": {
         "up": Entry("processes:up", "Run the hive in this terminal."),
+        "web": Entry("web:web", "Show the hive in a browser."),
+        "install": Entry("services:install", "Have systemd keep the hive up."),
+        "uninstall": Entry("services:uninstall", "Take the hive out of systemd's care."),
+        "cron": Entry("services:cron", "Print the crontab for a machine without systemd."),
         "operations": Entry("operations:operations", "Show what is being done to agents, and what waits."),
         "doctor": Entry("doctor:doctor", "Say what is wrong with this machine."),
         "demo": Entry("demo:demo", "Watch two agents do a small job together."),

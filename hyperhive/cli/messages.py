@@ -64,7 +64,7 @@ def send(hive: Hive, name: AgentName, text: str, key: str | None, wait: bool, as
             continue
         answers.append(one)
         if not as_json:
-            _show(hive, one)
+            show(hive, one)
     if as_json:
         render.json({"number": done.number, "state": done.state, "reason": done.reason, "answers": answers})
     if done.state is not MessageState.ACKNOWLEDGED:
@@ -135,7 +135,7 @@ def flow(hive: Hive, follows: bool, as_json: bool) -> None:
             screen.talk('there is no message yet: `hyperhive send NAME "…"`')
         else:
             for one in found:
-                _show(hive, one, most=_FLOW_LINES)
+                show(hive, one, most=_FLOW_LINES)
         return
     shown: set[int] = set()
     for found in follow.flow(hive):
@@ -143,7 +143,7 @@ def flow(hive: Hive, follows: bool, as_json: bool) -> None:
             if as_json:
                 render.json_line(one)
             else:
-                _show(hive, one, most=0 if one.number in shown else _FLOW_LINES)
+                show(hive, one, most=0 if one.number in shown else _FLOW_LINES)
             shown.add(one.number)
 
 
@@ -152,10 +152,10 @@ def _print(hive: Hive, found: Iterable[Message], as_json: bool) -> None:
         if as_json:
             render.json_line(one)
         else:
-            _show(hive, one)
+            show(hive, one)
 
 
-def _show(hive: Hive, one: Message, *, most: int | None = None) -> None:
+def show(hive: Hive, one: Message, *, most: int | None = None) -> None:
     """A line about a message, then its words behind the gutter; `most` of 0 leaves them out."""
     age = f"{words.age(one.sent_at, hive.now())} ago"
     word = _WORD.match(one.body) if one.kind is MessageKind.NOTICE else None

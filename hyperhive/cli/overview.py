@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from hyperhive.cli import notes, render, screen, words
+from hyperhive.cli import notes as beside
+from hyperhive.cli import render, screen, words
 from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.cli.render import Column, Row
 from hyperhive.core import awaited, folders, roster
@@ -48,7 +49,7 @@ def ps(hive: Hive, everything: bool, as_json: bool) -> None:
             screen.talk("there is no agent yet: `hyperhive spawn NAME`")
         for name, some in waiting.items():
             screen.talk(f"note: {name} is asked for, and {_waits(some)}")
-    notes.hive_is_down(hive)
+    beside.hive_is_down(hive)
 
 
 def _row(hive: Hive, agent: Agent, waiting: Sequence[int], kept: Size | None) -> Row:
@@ -59,7 +60,8 @@ def _row(hive: Hive, agent: Agent, waiting: Sequence[int], kept: Size | None) ->
         (mail(agent.mail), "bold" if agent.mail.dead else ""),
         last_turn(hive, agent),
     )
-    return Row(cells, _notes(hive, agent, waiting, kept))
+    more = [*([_waits(waiting)] if waiting else []), *([_size(hive, kept)] if kept is not None else [])]
+    return Row(cells, [*notes(agent), *more])
 
 
 def state(hive: Hive, agent: Agent) -> tuple[str, str]:
@@ -98,16 +100,14 @@ def last_turn(hive: Hive, agent: Agent) -> str:
     return f"{last.outcome} {ago} ago, {words.duration(last.seconds)}, {words.money(last.cost_usd)}"
 
 
-def _notes(hive: Hive, agent: Agent, waiting: Sequence[int], kept: Size | None) -> list[str]:
-    """What is said below an agent's row."""
+def notes(agent: Agent) -> list[str]:
+    """What an agent lacks and what is wrong with it, with what to type, a line each."""
     lives = agent.wanted is not Wanted.DESTROYED
     crashed = lives and agent.blocked is Blocked.CRASHED
     return [
         *([f"not logged in: `hyperhive login {agent.name}`"] if lives and not agent.logged_in else []),
         *([f"crashed too often: `hyperhive logs {agent.name}`, then `hyperhive start {agent.name}`"] if crashed else []),
         *([f"not up to date: `hyperhive update {agent.name}`"] if lives and not agent.up_to_date else []),
-        *([_waits(waiting)] if waiting else []),
-        *([_size(hive, kept)] if kept is not None else []),
         *troubles(agent),
     ]
 

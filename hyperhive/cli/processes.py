@@ -4,6 +4,7 @@ import click
 
 from hyperhive.cli import screen
 from hyperhive.cli.params import NAME, pass_hive
+from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
 
@@ -21,18 +22,22 @@ def up(hive: Hive) -> None:
 
 
 @click.command()
+@click.option("--unless-up", is_flag=True, help="Where the hive has a hub already, end at once and say nothing.")
 @pass_hive
-def hub(hive: Hive) -> None:
+def hub(hive: Hive, unless_up: bool) -> None:
     """Serve the agents' sockets and start who has mail.
 
-    `hyperhive up` runs it, or a service manager.
+    `hyperhive up` runs it, or systemd, or cron.
     """
     from hyperhive.core import hub as core
-    from hyperhive.core.log import Log
     from hyperhive.mcp.children import Children
 
-    log = Log("hub", hive.paths.log / "hub.log")
-    core.run(hive, Children(hive.paths, log), log=log)
+    log = core.log_of(hive)
+    try:
+        core.run(hive, Children(hive.paths, log), log=log)
+    except Conflict:
+        if not unless_up:
+            raise
 
 
 @click.command()

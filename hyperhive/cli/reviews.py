@@ -20,7 +20,7 @@ _COLOURS: Final = {ApprovalState.PENDING: "yellow", ApprovalState.APPROVED: "gre
 def show(hive: Hive, review: Review) -> None:
     """Write a proposal: whose it is, what it lets the agent do, the difference."""
     asked = review.approval
-    _head(hive, asked)
+    head(hive, asked)
     if asked.reason and asked.reason.strip() != review.commit.message.strip():
         heading("because")
         screen.quote(asked.reason)
@@ -35,7 +35,7 @@ def show(hive: Hive, review: Review) -> None:
 
 def show_tool(hive: Hive, asked: Approval) -> None:
     """Write what an agent wants to use a tool for, exactly."""
-    _head(hive, asked)
+    head(hive, asked)
     heading("tool")
     screen.item("", asked.tool or "")
     heading("input")
@@ -87,7 +87,8 @@ def heading(text: str) -> None:
     screen.line(("   ", ""), (f"{text}:", "bold"))
 
 
-def _head(hive: Hive, asked: Approval) -> None:
+def head(hive: Hive, asked: Approval) -> None:
+    """Write whose it is, since when, what became of it."""
     now = hive.now()
     what = {ApprovalKind.SPAWN: "new", ApprovalKind.CONFIG: "config", ApprovalKind.TOOL: "tool"}[asked.kind]
     about = f"{what} {asked.flavor}" if asked.flavor else what

@@ -8,6 +8,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, TextIO
 
 from hyperhive.core.errors import Unavailable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # A piece of a line: its text, or its text with a style of rich's.
 Piece = str | tuple[str, str]
+# A line that was gathered.
+Line = list[tuple[str, str]]
 
 # Stands before every line that an agent wrote, so that none of them passes for one of ours.
 GUTTER: Final = "│ "
@@ -30,10 +33,23 @@ _WIDE: Final = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uff60"
 # Compiled when first used: it takes milliseconds, and most lines fit.
 _WORDS: Final = f" +|[{_WIDE}]|[^ {_WIDE}]+"
 
+_gathered: Final[ContextVar[tuple[int, list[Line]] | None]] = ContextVar("gathered", default=None)
+
+
+@contextlib.contextmanager
+def gathered(columns: int) -> Iterator[list[Line]]:
+    """What is written in the block comes into this list, a line each, as for a terminal of so many columns."""
+    lines: list[Line] = []
+    token = _gathered.set((columns, lines))
+    try:
+        yield lines
+    finally:
+        _gathered.reset(token)
+
 
 def is_terminal() -> bool:
     """Somebody looks at standard output."""
-    return sys.stdout.isatty()
+    return _gathered.get() is None and sys.stdout.isatty()
 
 
 def is_drawn() -> bool:
@@ -43,13 +59,17 @@ def is_drawn() -> bool:
 
 def width() -> int | None:
     """The columns of the terminal; a pipe has no end to its lines."""
+    if (into := _gathered.get()) is not None:
+        return max(_NARROWEST, into[0])
     return max(_NARROWEST, shutil.get_terminal_size().columns) if is_terminal() else None
 
 
 def line(*pieces: Piece) -> None:
     """Write one line of an answer."""
     safe = [(one_line(piece), "") if isinstance(piece, str) else (one_line(piece[0]), piece[1]) for piece in pieces]
-    if is_drawn():
+    if (into := _gathered.get()) is not None:
+        into[1].append(safe)
+    elif is_drawn():
         from rich.text import Text
 
         _console(sys.stdout).print(Text.assemble(*safe), soft_wrap=True)
@@ -112,6 +132,9 @@ def one_line(text: str) -> str:
 
 def talk(text: str) -> None:
     """Say something beside the answer, on standard error."""
+    if _gathered.get() is not None:
+        line((text, "yellow"))
+        return
     # Nobody can be told that nobody can be told.
     with contextlib.suppress(OSError):
         print(one_line(text), file=sys.stderr, flush=True)

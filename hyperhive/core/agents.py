@@ -104,12 +104,12 @@ def kill(hive: Hive, name: AgentName, *, by: str) -> Agent:
     return roster.get(hive, name)
 
 
-def destroy(hive: Hive, name: AgentName, *, by: str) -> None:
+def destroy(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
     """Take an agent away and keep its state: a tombstone that a new agent of its name takes over.
 
     Mail that waits for it ends as expired, what it asked the operator as cancelled.
     """
-    with holding.under_way(hive, name, Verb.DESTROY, by=by, urgent=True):
+    with holding.under_way(hive, name, Verb.DESTROY, by=by, urgent=True, number=number):
         with hive.db.write():
             roster.living(name)
             AgentRow.update(wanted=Wanted.STOPPED).where(AgentRow.name == name).execute()

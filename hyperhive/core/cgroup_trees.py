@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ from hyperhive.core.errors import Unavailable
 MEMORY: Final = "memory"
 TASKS: Final = "pids"
 _PROC: Final = Path("/proc/self")
+# What systemd marks a group with that it leaves to those in it (https://systemd.io/CGROUP_DELEGATION/).
+_DELEGATED: Final = ("user.delegate", "trusted.delegate")
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -48,8 +51,11 @@ def find_trees(proc: Path = _PROC) -> list[Tree]:
 def _second_version(own: Path, top: Path) -> Tree | None:
     """The nearest group from `own` up to `top` whose groups can have limits."""
     wanted = {MEMORY, TASKS}
+    if _is_delegated(own) and wanted <= _words(own / "cgroup.controllers") and _may_make_groups(own):
+        return Tree(own, 2, (MEMORY, TASKS))
     for folder in (own, *own.parents):
-        # A group that holds processes hands no controller on, so this is seldom the own one.
+        # A group that holds processes hands no controller on, so this is seldom the own one; of a unit that systemd has
+        # left to its processes it is the one above, once they have made room.
         hands_on = wanted <= _words(folder / "cgroup.subtree_control")
         # Only the root of all groups may hold processes and hand on; nobody else's business is touched by it.
         may_hand_on = folder == own and not (folder / "cgroup.type").exists() and wanted <= _words(folder / "cgroup.controllers")
@@ -58,6 +64,15 @@ def _second_version(own: Path, top: Path) -> Tree | None:
         if folder == top:
             break
     return None
+
+
+def _is_delegated(folder: Path) -> bool:
+    """All below it is for the processes in it to arrange, and for nobody else."""
+    for name in _DELEGATED:
+        with suppress(OSError):
+            if os.getxattr(folder, name) == b"1":
+                return True
+    return False
 
 
 def _may_make_groups(folder: Path) -> bool:

@@ -57,6 +57,13 @@ class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_days: Days = 30
 
 
+class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the dashboard listens, `HOST:PORT` or `unix:PATH`, and the other names under which browsers reach it."""
+
+    bind: str = "127.0.0.1:8420"
+    hosts: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hive.toml`. Times are seconds; `max_active` of 0 means: from the machine's memory, no `uid_base`: one of its own.
 
@@ -71,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claude: ClaudeSettings = ClaudeSettings()
     limits: Limits = Limits()
     keep: Keep = Keep()
+    web: WebSettings = WebSettings()
 
     def places(self) -> int:
         """How many agents may work at once."""

@@ -17,6 +17,8 @@ LEAVE_MOST: Final = 0.2
 EVENTS: Final = "memory.events"
 # As often as others may come and go between two steps of making one.
 _TRIES: Final = 100
+# Where the processes of a unit that systemd leaves to them are, hyperhive's own among them.
+_INNER: Final = "processes"
 _GONE: Final = (errno.ENOENT, errno.ENODEV)
 
 
@@ -159,8 +161,29 @@ def _mkdir(folder: Path) -> None:
 def _hand_on(folder: Path) -> None:
     """Let the groups below have limits."""
     file = folder / "cgroup.subtree_control"
-    if not {MEMORY, TASKS} <= set(file.read_text(encoding="ascii").split()):
-        file.write_text(f"+{MEMORY} +{TASKS}", encoding="ascii")
+    if {MEMORY, TASKS} <= set(file.read_text(encoding="ascii").split()):
+        return
+    for _ in range(_TRIES):
+        try:
+            file.write_text(f"+{MEMORY} +{TASKS}", encoding="ascii")
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        make_room(folder)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def make_room(folder: Path) -> None:
+    """Move the processes of a group that was left to them into one below it: with any in it, it hands no controller on."""
+    inner = folder / _INNER
+    _mkdir(inner)
+    for pid in (folder / "cgroup.procs").read_text(encoding="ascii").split():
+        try:
+            (inner / "cgroup.procs").write_text(pid, encoding="ascii")
+        except ProcessLookupError:
+            # It has ended.
+            continue
 
 
 def _cannot(path: Path, error: OSError) -> Unavailable:

@@ -1,14 +1,25 @@
 """How one process tells another that there is something to look at."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from hyperhive.core.model import AgentName
 from hyperhive.core.paths import Paths
 
 HIVE: Final = "hive"
+# No agent's name has an @.
+_ENDED: Final = re.compile(r"(agent|operation)@([a-z0-9-]+)=([0-9A-Z+-]*)")
+
+
+class Ended(NamedTuple):
+    """A unit of systemd's that has ended; `status` is how, in systemd's words."""
+
+    kind: str
+    name: str
+    status: str
 
 
 def ring(paths: Paths, name: AgentName) -> None:
@@ -19,6 +30,17 @@ def ring(paths: Paths, name: AgentName) -> None:
 def ring_hive(paths: Paths) -> None:
     """Say that an operation was committed."""
     _touch(paths.wake / HIVE)
+
+
+def bell_of_end(kind: str) -> str:
+    """The bell that a unit of a template rings as it ends, in the words of a unit file (systemd.unit(5), systemd.exec(5))."""
+    return f"{kind}@%i=${{EXIT_STATUS}}"
+
+
+def ended(bell: str) -> Ended | None:
+    """Which unit rang as it ended, or None for another bell."""
+    found = _ENDED.fullmatch(bell)
+    return Ended(*found.groups()) if found else None
 
 
 def say_changed(paths: Paths) -> None:

@@ -65,7 +65,7 @@ def looks(hive: Hive, *, seconds: float | None = None) -> Iterator[None]:
 
     Ends with a last look after so many seconds, where they are given.
     """
-    _make(hive.paths.changed)
+    make(hive.paths.changed)
     until = None if seconds is None else time.monotonic() + seconds
     # The watch begins before the first look, so nothing falls between a look and the wait after it.
     with Watch(hive.paths.changed, flags.ATTRIB) as watch:
@@ -141,12 +141,12 @@ def answers(hive: Hive, asked: Message) -> Iterator[Message]:
 
 def history(hive: Hive, name: AgentName, *, newest: int) -> Iterator[list[Event]]:
     """The newest events of an agent, then those that come. Raises `Unavailable` when they cannot be read."""
-    last, kept_in = 0, _store(hive, name)
+    last, kept_in = 0, store_of(hive, name)
     first = True
     for _ in looks(hive):
-        if _store(hive, name) != kept_in:
+        if store_of(hive, name) != kept_in:
             # Another store, which counts from one.
-            last, kept_in = 0, _store(hive, name)
+            last, kept_in = 0, store_of(hive, name)
         found = events.history(hive, name, after=last, limit=newest if first else None)
         first = False
         if found:
@@ -158,14 +158,16 @@ def _has_moved(before: Message, now: Message) -> bool:
     return (before.state, before.attempt) != (now.state, now.attempt)
 
 
-def _store(hive: Hive, name: AgentName) -> str:
+def store_of(hive: Hive, name: AgentName) -> str:
+    """Which store an agent's events are in now; another one counts from one."""
     try:
         return events.live_pointer(hive.paths, name).read_text(encoding="utf-8")
     except OSError:
         return ""
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
+    """Have the file that is touched after each change."""
     # Where it cannot be made there is nothing to watch, and looking every now and then has to do.
     with suppress(OSError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -173,6 +173,9 @@ class Harness:
     def _take_wishes(self) -> None:
         """What the operator asked of this harness."""
         self._woken = False
+        if self._session.is_cut and not self._link.is_up:
+            # A hub that was started anew counts who works by their connections.
+            self._connect()
         self._next_look = time.monotonic() + (TICK if self._link.is_up else TICK_ALONE)
         for number, verb, argument in operations.take(self._hive, self._name, Verb.CANCEL, Verb.LEAVE):
             turn = self._desk.turn
@@ -227,10 +230,15 @@ class Harness:
 
     def _meet_hub(self) -> bool:
         deadline = time.monotonic() + HUB_MOST
-        while not self._link.connect():
+        while not self._connect():
             if self._leaves() or time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
+        return True
+
+    def _connect(self) -> bool:
+        if not self._link.connect():
+            return False
         self._selector.register(self._link.fileno(), selectors.EVENT_READ, "hub")
         return True
 

@@ -8,19 +8,20 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from inotify_simple import INotify, flags
 
-from hyperhive.core import approvals, containers, doorbell, eligibility, process, questions
+from hyperhive.core import approvals, containers, doorbell, eligibility, process, questions, systemd
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_harnesses import HubHarnesses
 from hyperhive.core.hub_link import OTHERS_WAIT, WAKE
 from hyperhive.core.hub_operations import HubOperations
 from hyperhive.core.hub_sockets import AgentSockets, Children
+from hyperhive.core.hub_units import Units
+from hyperhive.core.hub_workers import Processes, Workers
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName, parse_name
@@ -37,17 +38,22 @@ FILES_MOST: Final = 65_536
 STRANGERS_MOST: Final = 64
 
 
-def run(hive: Hive, children: Children, *, log: Log | None = None, ready: Callable[[], None] = lambda: None) -> None:
+def log_of(hive: Hive) -> Log:
+    """The hub's log. Its lines are said too where somebody hears them; cron would keep them all for a mail."""
+    is_heard = sys.stderr.isatty() or process.has_parent() or systemd.is_kept(os.environ)
+    return Log("hub", hive.paths.log / "hub.log", quiet=not is_heard)
+
+
+def run(hive: Hive, children: Children, *, log: Log) -> None:
     """Serve until a signal says to end. Raises `Conflict` when the hive has a hub already."""
     process.follow_parent()
-    log = log or Log("hub", hive.paths.log / "hub.log", quiet=not sys.stderr.isatty() and not process.has_parent())
     with Lock(hive.paths.lock("hub")) as lock:
         if not lock.take():
             raise Conflict(f"this hive has a hub already: {holder(hive.paths.lock('hub'))}", hint="hyperhive ps")
         _allow_files()
         hub = Hub(hive, children, log)
         try:
-            hub.serve(ready)
+            hub.serve()
         finally:
             hub.end()
 
@@ -66,12 +72,14 @@ class Hub:
         self._sockets = AgentSockets(hive, children, self._selector, log)
         self._strangers: dict[socket.socket, bytes] = {}
         self._links: dict[AgentName, socket.socket] = {}
-        self._harnesses = HubHarnesses(log)
-        self._operations = HubOperations(hive, log)
+        self._workers = _workers(log)
+        self._harnesses = HubHarnesses(self._workers["agent"], log)
+        self._operations = HubOperations(hive, self._workers["operation"], log)
         self._next_look = 0.0
+        self._next_survey = time.monotonic() + TICK
         self._ending = False
 
-    def serve(self, ready: Callable[[], None]) -> None:
+    def serve(self) -> None:
         """Listen, act, until told to end."""
         self._catch_signals()
         self._bells.add_watch(os.fspath(self._hive.paths.wake), flags.CREATE | flags.MOVED_TO)
@@ -82,7 +90,7 @@ class Hub:
         self._look()
         # The sockets are there: who connects meanwhile waits in line.
         self._children.prepare()
-        ready()
+        systemd.notify("READY=1", os.environ)
         self._log(f"the hub serves {len(self._sockets)} agents, {self._hive.settings.places()} at once")
         while not self._ending:
             for key, _ in self._selector.select(max(0.0, self._next_look - time.monotonic())):
@@ -91,15 +99,15 @@ class Hub:
                 self._look()
 
     def end(self) -> None:
-        """End the harnesses in order, then everything else."""
-        self._harnesses.end()
-        self._operations.end()
+        """End what cannot outlive the hub in order, then everything else."""
+        for workers in self._workers.values():
+            workers.end()
         deadline = time.monotonic() + END_MOST
-        while (self._harnesses.names or self._operations.pids) and time.monotonic() < deadline:
+        while any(workers.names for workers in self._workers.values()) and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.02)
-        self._harnesses.kill()
-        self._operations.kill()
+        for workers in self._workers.values():
+            workers.kill()
         self._sockets.close()
         self._meeting.close()
         self._log("the hub ends")
@@ -118,6 +126,10 @@ class Hub:
         """Ask the database who is eligible, and start them while there is room; put right missing sockets."""
         now = time.monotonic()
         self._next_look = now + TICK
+        if now >= self._next_survey:
+            self._next_survey = now + TICK
+            for workers in self._workers.values():
+                workers.look()
         try:
             self._sockets.open_all()
             waiting = [one.name for one in eligibility.eligible(self._hive)]
@@ -174,7 +186,7 @@ class Hub:
     def _hear_bells(self) -> None:
         """Remove each bell first, then act: what is rung meanwhile makes a new one."""
         self._bells.read(timeout=0)
-        look = False
+        look = unit_ended = False
         try:
             bells = os.listdir(self._hive.paths.wake)
         except OSError as error:
@@ -188,6 +200,10 @@ class Hub:
             if bell == doorbell.HIVE:
                 look = True
                 continue
+            if (ended := doorbell.ended(bell)) is not None:
+                self._workers[ended.kind].ended(ended.name, ended.status)
+                unit_ended = True
+                continue
             try:
                 name = parse_name(bell)
             except Invalid:
@@ -198,6 +214,9 @@ class Hub:
                 _say(self._links[name], WAKE)
             else:
                 look = True
+        if unit_ended:
+            self._reap()
+            look = True
         if look:
             self._look()
 
@@ -284,6 +303,14 @@ class Hub:
 
     def _told_to_end(self) -> None:
         self._ending = True
+
+
+def _workers(log: Log) -> dict[str, Workers]:
+    """Harnesses and operations: units where the hub is one itself, else processes of its own."""
+    manager = systemd.own_manager(os.environ)
+    if manager is None:
+        return {"agent": Processes("harness", log), "operation": Processes("operate", log)}
+    return {kind: Units(manager, kind, log) for kind in ("agent", "operation")}
 
 
 def _say(link: socket.socket, byte: bytes) -> None:

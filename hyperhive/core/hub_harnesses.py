@@ -1,14 +1,10 @@
 """The harnesses that the hub has started, and how long it waits with one that never reports."""
 
-import os
-import signal
-import sys
 import time
-from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import process
 from hyperhive.core.errors import HyperhiveError
+from hyperhive.core.hub_workers import Workers
 from hyperhive.core.log import Log
 from hyperhive.core.model import AgentName
 
@@ -18,18 +14,18 @@ HOLD: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 
 
 class HubHarnesses:
-    """The processes by their agents."""
+    """The workers that are harnesses."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, workers: Workers, log: Log) -> None:
+        self._workers = workers
         self._log = log
-        self._processes: dict[AgentName, process.Process] = {}
         self._held: dict[AgentName, float] = {}
         self._in_vain: dict[AgentName, int] = {}
 
     @property
     def names(self) -> set[AgentName]:
-        """Whose processes live."""
-        return set(self._processes)
+        """Whose harnesses live."""
+        return {AgentName(name) for name in self._workers.names}
 
     def held_until(self, name: AgentName) -> float:
         """Before this (monotonic) the agent's harness is not started again."""
@@ -40,9 +36,7 @@ class HubHarnesses:
         # Until it reports.
         self._in_vain.setdefault(name, 0)
         try:
-            self._processes[name] = process.start(
-                [sys.executable, "-m", "hyperhive", "harness", name], env=process.parented(os.environ), stdout=2, stderr=2
-            )
+            self._workers.start(name)
         except HyperhiveError as error:
             self._log(f"the harness of {name} cannot be started: {error}")
             self._hold(name)
@@ -54,10 +48,9 @@ class HubHarnesses:
 
     def reap(self) -> bool:
         """Notice those that have ended. Says whether there was one: its agent is to be looked at again."""
-        ended = {name: child for name, child in self._processes.items() if child.poll() is not None}
-        for name, child in ended.items():
-            del self._processes[name]
-            code = child.returncode
+        ended = self._workers.reap()
+        for ended_name, code in ended.items():
+            name = AgentName(ended_name)
             if code != 0:
                 how = f"was ended by signal {-code}" if code < 0 else f"failed: {code}"
                 self._log(f"the harness of {name} {how}")
@@ -67,19 +60,6 @@ class HubHarnesses:
                     self._in_vain[name] = 0
                 self._hold(name)
         return bool(ended)
-
-    def end(self) -> None:
-        """Tell all to end in order."""
-        for child in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End those that did not."""
-        for name, child in self._processes.items():
-            self._log(f"the harness of {name} did not end, and is killed")
-            process.end_group(child)
-        self._processes.clear()
 
     def _hold(self, name: AgentName) -> None:
         times = self._in_vain.get(name, 0)

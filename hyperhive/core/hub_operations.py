@@ -1,16 +1,14 @@
 """The hub's part in operations: each that waits is carried out in a process of its own, started here."""
 
-import os
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import deployments, holding, housekeeping, operations, process, publishing
-from hyperhive.core.errors import HyperhiveError
+from hyperhive.core import deployments, holding, housekeeping, operations, publishing
+from hyperhive.core.errors import HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
+from hyperhive.core.hub_workers import Workers
 from hyperhive.core.log import Log
 from hyperhive.core.model import OPERATOR, AgentName, Operation
 
@@ -29,12 +27,12 @@ SETTLE_MOST: Final = 3600.0
 
 
 class HubOperations:
-    """The processes that carry out operations, by the number of what they carry out."""
+    """The workers that carry out operations, by the number of what they carry out."""
 
-    def __init__(self, hive: Hive, log: Log) -> None:
+    def __init__(self, hive: Hive, workers: Workers, log: Log) -> None:
         self._hive = hive
+        self._workers = workers
         self._log = log
-        self._processes: dict[int, process.Process] = {}
         self._started: dict[int, Operation] = {}
         self._tries: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
@@ -42,9 +40,9 @@ class HubOperations:
         self._known: set[int] = set()
 
     @property
-    def pids(self) -> list[int]:
-        """The processes that live."""
-        return [child.pid for child in self._processes.values()]
+    def numbers(self) -> set[int]:
+        """What is carried out now."""
+        return {int(name) for name in self._workers.names if name.isdecimal()}
 
     def look(self) -> float | None:
         """Start what waits and can be done now. Gives back when to look again at the latest (monotonic), or None."""
@@ -56,7 +54,11 @@ class HubOperations:
             # On a full disk the rest goes on all the same.
             self._log(f"what is overdue or dead cannot be ended: {error}")
             again.append(now + AGAIN)
-        waiting = [one for one in operations.ready(self._hive) if one.number not in self._processes]
+        for number in self.numbers - self._started.keys():
+            # An earlier hub started it, and it outlived that one.
+            with suppress(NotFound):
+                self._started[number] = operations.get(self._hive, number)
+        waiting = [one for one in operations.ready(self._hive) if one.number not in self.numbers]
         # No open database crosses a fork.
         self._hive.close()
         again += [pause for one in waiting if (pause := self._not_before.get(one.number, 0.0)) > now]
@@ -67,29 +69,15 @@ class HubOperations:
 
     def reap(self) -> bool:
         """Notice those that have ended. Says whether there was one."""
-        ended = {number: child for number, child in self._processes.items() if child.poll() is not None}
-        for number, child in ended.items():
-            del self._processes[number], self._started[number]
-            if child.returncode == holding.Busy.exit_code:
+        ended = self._workers.reap()
+        for number, code in ((int(name), code) for name, code in ended.items() if name.isdecimal()):
+            self._started.pop(number, None)
+            if code == holding.Busy.exit_code and number in self._tries:
                 # Somebody else was faster: it waits on, and that was no failure.
                 self._tries[number] -= 1
-            if child.returncode < 0:
-                self._log(f"operation {number} was ended by signal {-child.returncode}")
+            if code < 0:
+                self._log(f"operation {number} was ended by signal {-code}")
         return bool(ended)
-
-    def end(self) -> None:
-        """Tell all to end: what they do ends in order, and is failed or comes again."""
-        for child in self._processes.values():
-            with suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End those that did not."""
-        for number, child in self._processes.items():
-            self._log(f"operation {number} did not end, and is killed")
-            process.end_group(child)
-        self._processes.clear()
-        self._started.clear()
 
     def _has_room(self, one: Operation) -> bool:
         if one.verb.waits_for_turn:
@@ -107,9 +95,7 @@ class HubOperations:
         # It is gone from what waits as soon as its process has begun it.
         self._not_before[number] = now + PAUSE * tries
         try:
-            self._processes[number] = process.start(
-                [sys.executable, "-m", "hyperhive", "operate", str(number)], env=process.parented(os.environ), stdout=2, stderr=2
-            )
+            self._workers.start(str(number))
             self._started[number] = one
         except HyperhiveError as error:
             self._log(f"operation {number} cannot be started: {error}")
@@ -128,7 +114,7 @@ class HubOperations:
         # What was seen in time is this hub's to do: it may have to wait for a place, and the clock may jump.
         self._known = waiting
         for tried in (self._tries, self._not_before):
-            for number in tried.keys() - waiting - self._processes.keys():
+            for number in tried.keys() - waiting - self.numbers:
                 del tried[number]
         self._patience.tried(unsettled, now)
 

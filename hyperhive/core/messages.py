@@ -74,6 +74,12 @@ def inbox(hive: Hive, recipient: str, *, everything: bool = False, after: int = 
         return [message_from(row) for row in query.order_by(MessageRow.number.desc()).limit(limit)][::-1]
 
 
+def count_waiting(hive: Hive, recipient: str) -> int:
+    """How many messages wait for a correspondent."""
+    with hive.db.read():
+        return int(MessageRow.select().where(MessageRow.recipient == recipient, MessageRow.state.in_(WAITING)).count())
+
+
 def flow(hive: Hive, *, after: int = 0, limit: int = 100) -> list[Message]:
     """The newest messages between all, oldest first."""
     with hive.db.read():

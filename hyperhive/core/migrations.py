@@ -114,4 +114,13 @@ STEPS: Final[Sequence[tuple[str, Sequence[str]]]] = (
             "UPDATE agent SET login_refused_at = coalesce(blocked_since, 0) WHERE blocked = 'login'",
         ),
     ),
+    (
+        "who may use the dashboard",
+        (
+            """CREATE TABLE access (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL,
+                made_at INTEGER NOT NULL, seen_at INTEGER, ends_at INTEGER
+            ) STRICT""",
+        ),
+    ),
 )

@@ -28,7 +28,7 @@ from hyperhive.core.errors import CommandFailed, Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.holding import Busy
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import AgentName, Occasion, Operation, OperationState, Verb
+from hyperhive.core.model import OPERATOR, AgentName, Occasion, Operation, OperationState, Verb
 from hyperhive.core.tables import AgentRow
 
 # How much longer than a turn one may wait for its end, in seconds.
@@ -182,6 +182,8 @@ def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None
             agents.stop(hive, name, by=by, number=number, timeout=_turn_limit(hive, name))
         case Verb.RESTART:
             agents.restart(hive, name, by=by, number=number)
+        case Verb.DESTROY if by == OPERATOR:
+            agents.destroy(hive, name, by=by, number=number)
         case Verb.UPDATE:
             deploying.update(hive, name, by=by, operation=number, say=say)
         case Verb.DEPLOY:

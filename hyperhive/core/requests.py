@@ -5,6 +5,7 @@ import msgspec
 from hyperhive.core import approvals, custody, deployments, doorbell, operations, roster, turns
 from hyperhive.core.approvals import Approval
 from hyperhive.core.deployments import Deployment
+from hyperhive.core.errors import Denied
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, Operation, Verb
 
@@ -45,6 +46,16 @@ def update(hive: Hive, name: AgentName, *, by: str) -> int | None:
     if roster.get(hive, name).up_to_date:
         return None
     return _ask(hive, name, Verb.UPDATE, by=by)
+
+
+def destroy(hive: Hive, name: AgentName, *, by: str) -> int:
+    """Ask for an agent to be taken away, and its state to be kept. Gives back and raises as `start`.
+
+    Only the operator may: raises `Denied` for anybody else.
+    """
+    if by != OPERATOR:
+        raise Denied("only the operator destroys agents", hint="ask the operator")
+    return _ask(hive, name, Verb.DESTROY, by=by)
 
 
 def waits_for_turn(hive: Hive, number: int) -> bool:

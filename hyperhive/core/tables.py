@@ -326,3 +326,18 @@ class ObservationRow(Row):
 
     class Meta:
         table_name = "observation"
+
+
+class AccessRow(Row):
+    """A link, session or token that lets somebody into the dashboard, by the hash of its secret."""
+
+    number = IntegerField(primary_key=True)
+    kind = Text()
+    hash = Text()
+    label = Text()
+    made_at: InstantField[datetime] = InstantField()
+    seen_at: InstantField[datetime | None] = InstantField(null=True)
+    ends_at: InstantField[datetime | None] = InstantField(null=True)
+
+    class Meta:
+        table_name = "access"

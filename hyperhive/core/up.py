@@ -54,6 +54,9 @@ def _keep_up(hive: Hive, say: Callable[[str], None]) -> None:
         crashes = 1 if time.monotonic() - begun > HEALTHY else crashes + 1
         wait = BACK_OFF[min(crashes, len(BACK_OFF)) - 1]
         code = child.returncode
+        if code == Conflict.exit_code and crashes == len(BACK_OFF):
+            # One that was left by a killed `up` would have ended by now.
+            raise Conflict(f"somebody else keeps this hive up: {holder(hive.paths.lock('hub'))}", hint="hyperhive ps")
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         say(f"the hub {how}; it is started again in {wait:g} s ({hive.paths.log / 'hub.log'})")
         got = signal.sigtimedwait(ENDS, wait)

@@ -23,20 +23,32 @@ def cancel(hive: Hive, name: AgentName, *, by: str, retry: bool = False, timeout
 
     Raises `Conflict` when no turn runs or it ended otherwise, `Expired` when it did not end in `timeout` seconds.
     """
-    with hive.db.read():
-        roster.living(name)
-    running = turns.current(hive, name)
-    if custody.has_left(hive, name) or running is None:
-        raise Conflict(f"{name} has no turn that could be cancelled", hint=f"`hyperhive inbox {name}` shows what waits for it")
-    with hive.db.write():
-        number = operations.ask(hive, name, Verb.CANCEL, by=by, argument=f"{running.turn} retry" if retry else str(running.turn))
-    doorbell.ring(hive.paths, name)
+    number = ask_to_cancel(hive, name, turn=running_turn(hive, name), by=by, retry=retry)
     if not custody.wait(lambda: operations.get(hive, number).ended_at is not None or custody.has_left(hive, name), timeout):
         raise Expired(f"the turn of {name} did not end", hint=f"`hyperhive kill {name}` ends everything at once")
     ended = operations.get(hive, number)
     if ended.state is not OperationState.DONE:
         why = ended.error or "its harness ended before"
         raise Conflict(f"the turn of {name} was not cancelled: {why}", hint=f"`hyperhive turns {name}`")
+
+
+def running_turn(hive: Hive, name: AgentName) -> int:
+    """The number of the turn that an agent is in. Raises `NotFound`, and `Conflict` when it is in none."""
+    with hive.db.read():
+        roster.living(name)
+    running = turns.current(hive, name)
+    if custody.has_left(hive, name) or running is None:
+        raise Conflict(f"{name} has no turn that could be cancelled", hint=f"`hyperhive inbox {name}` shows what waits for it")
+    return running.turn
+
+
+def ask_to_cancel(hive: Hive, name: AgentName, *, turn: int, by: str, retry: bool = False) -> int:
+    """Ask for the end of this turn of an agent, and of no other. Gives back the operation's number, which says how it went."""
+    with hive.db.write():
+        roster.living(name)
+        number = operations.ask(hive, name, Verb.CANCEL, by=by, argument=f"{turn} retry" if retry else str(turn))
+    doorbell.ring(hive.paths, name)
+    return number
 
 
 def compact(hive: Hive, name: AgentName, *, by: str) -> int:

@@ -1,5 +1,6 @@
 """Where control groups can be made is read off the machine, whichever version it has."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,26 @@ def test_only_the_root_of_all_groups_may_hold_processes_and_hand_on(machine: Mac
     (top / "cgroup.type").write_text("domain", encoding="ascii")
     with pytest.raises(Unavailable, match="cannot be written here"):
         find_trees(machine.proc)
+
+
+def test_a_group_that_systemd_left_to_its_processes_is_taken_before_those_above(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.mount("cgroup2", "rw", "/system.slice/agent.service")
+    machine.group(has=BOTH, hands_on=BOTH)
+    above = machine.group("system.slice", has=BOTH, hands_on=BOTH)
+    own = machine.group("system.slice/agent.service", has=BOTH)
+    # The control: without the mark it is none.
+    assert find_trees(machine.proc) == [Tree(above, 2, ("memory", "pids"))]
+    marks = {(own, "user.delegate"): b"1"}
+
+    def read(path: Path, name: str) -> bytes:
+        if (path, name) not in marks:
+            raise OSError
+        return marks[path, name]
+
+    monkeypatch.setattr(os, "getxattr", read)
+    assert find_trees(machine.proc) == [Tree(own, 2, ("memory", "pids"))]
 
 
 def test_a_hybrid_machine_limits_by_its_first_version(machine: Machine) -> None:

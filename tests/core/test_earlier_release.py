@@ -25,6 +25,7 @@ from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.hub_operations import HubOperations
+from hyperhive.core.hub_workers import Processes
 from hyperhive.core.log import Log
 from hyperhive.core.migrations import STEPS
 from hyperhive.core.model import (
@@ -121,16 +122,18 @@ def old(home: Path) -> Hive:
 
 def let_hub_work(hive: Hive, home: Path) -> None:
     """Do what a hub does until nothing is left to be done at once."""
-    hub = HubOperations(hive, Log("hub", home / "hub.log", quiet=True))
+    log = Log("hub", home / "hub.log", quiet=True)
+    workers = Processes("operate", log)
+    hub = HubOperations(hive, workers, log)
     try:
         while True:
             hub.look()
-            if not hub.pids and not operations.waiting(hive):
+            if not hub.numbers and not operations.waiting(hive):
                 return
-            while hub.pids and not hub.reap():
+            while hub.numbers and not hub.reap():
                 pass
     finally:
-        hub.kill()
+        workers.kill()
 
 
 def test_nothing_of_it_is_lost_and_its_agents_get_their_first_commit(old: Hive, home: Path) -> None:

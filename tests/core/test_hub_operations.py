@@ -11,6 +11,7 @@ from hyperhive.core import messages, operate, operations
 from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_operations import AGENT_MOST, MOST, HubOperations
+from hyperhive.core.hub_workers import Processes
 from hyperhive.core.log import Log
 from hyperhive.core.model import OPERATOR, AgentName, Flavor, OperationState, Verb
 from tests.core.hives import EVE, add_agent
@@ -19,9 +20,10 @@ from tests.core.hives import EVE, add_agent
 @pytest.fixture
 def hub(hive: Hive) -> Iterator[HubOperations]:
     add_agent(hive, EVE, flavor=Flavor.MANAGER)
-    found = HubOperations(hive, Log("hub", quiet=True))
-    yield found
-    found.kill()
+    log = Log("hub", quiet=True)
+    workers = Processes("operate", log)
+    yield HubOperations(hive, workers, log)
+    workers.kill()
 
 
 def ask(hive: Hive, verb: Verb, *, by: str, count: int) -> list[int]:
@@ -35,19 +37,19 @@ def ask(hive: Hive, verb: Verb, *, by: str, count: int) -> list[int]:
 def test_one_agents_proposals_leave_room_for_others(hive: Hive, hub: HubOperations) -> None:
     ask(hive, Verb.PROPOSE, by=EVE, count=5)
     hub.look()
-    assert len(hub.pids) == AGENT_MOST
+    assert len(hub.numbers) == AGENT_MOST
     ask(hive, Verb.DEPLOY, by=OPERATOR, count=5)
     hub.look()
-    assert len(hub.pids) == MOST
+    assert len(hub.numbers) == MOST
 
 
 def test_what_waits_for_turns_holds_nothing_up(hive: Hive, hub: HubOperations) -> None:
     ask(hive, Verb.STOP, by=EVE, count=MOST + 1)
     hub.look()
-    assert len(hub.pids) == MOST + 1
+    assert len(hub.numbers) == MOST + 1
     ask(hive, Verb.PROPOSE, by=EVE, count=1)
     hub.look()
-    assert len(hub.pids) == MOST + 2
+    assert len(hub.numbers) == MOST + 2
 
 
 def test_places_are_given_back(hive: Hive, hub: HubOperations) -> None:

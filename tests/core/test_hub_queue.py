@@ -11,6 +11,7 @@ import pytest
 from hyperhive.core import holding, hub_operations, operations
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_operations import SETTLE, SETTLE_MOST, HubOperations, Patience
+from hyperhive.core.hub_workers import Processes
 from hyperhive.core.log import Log
 from hyperhive.core.model import OPERATOR, OperationState, Verb, Wanted
 from tests.core.hives import ADA, BOB, program, row_of
@@ -21,9 +22,10 @@ LATER = timedelta(minutes=20)
 @pytest.fixture
 def hub(hive: Hive, home: Path) -> Iterator[HubOperations]:
     """The hub's part in operations, whose processes end with the test."""
-    found = HubOperations(hive, Log("hub", home / "hub.log", quiet=True))
-    yield found
-    found.kill()
+    log = Log("hub", home / "hub.log", quiet=True)
+    workers = Processes("operate", log)
+    yield HubOperations(hive, workers, log)
+    workers.kill()
 
 
 def ask(hive: Hive, verb: Verb = Verb.STOP) -> int:
@@ -43,7 +45,7 @@ def jump(hive: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def finish(hub: HubOperations) -> None:
     """Wait for all that the hub has started."""
-    while hub.pids:
+    while hub.numbers:
         hub.reap()
         time.sleep(0.01)
 
@@ -82,7 +84,7 @@ def test_what_waited_while_there_was_no_hub_is_given_up(hive: Hive, hub: HubOper
     jump(hive, monkeypatch)
     hub.look()
     assert state(hive, number) is OperationState.EXPIRED
-    assert hub.pids == []
+    assert hub.numbers == set()
 
 
 def test_what_nobody_does_any_more_is_not_under_way_for_ever(hive: Hive, home: Path, hub: HubOperations) -> None:
@@ -110,7 +112,7 @@ def test_one_that_found_the_agent_busy_is_tried_as_often_as_it_takes(
     with holding.under_way(hive, ADA, Verb.KILL, by=OPERATOR):
         for _ in range(hub_operations.TRIES + 2):
             hub.look()
-            assert len(hub.pids) == 1
+            assert len(hub.numbers) == 1
             finish(hub)
             assert state(hive, number) is OperationState.PENDING
 

@@ -62,7 +62,7 @@ def test_the_packages_are_installed_once_for_each_list_of_them(clone: Clone) -> 
     again, installed_again = clone.setup(), clone.calls("python3 -m pip install")
     assert first.returncode == again.returncode == 0
     assert len(installed_first) == 1
-    assert installed_first[0].endswith("--editable .[claude,dev]")
+    assert installed_first[0].endswith("--editable .[claude,dev,web]")
     assert not installed_again
     assert again.stderr == ""
     with (clone.folder / "pyproject.toml").open("a") as file:
@@ -120,6 +120,15 @@ def test_a_program_is_installed_by_the_name_of_its_package(clone: Clone) -> None
     clone.program("apt-get")
     assert clone.setup().returncode == 0
     assert [call.split()[-1] for call in clone.calls("apt-get")] == ["systemd-container"]
+
+
+@pytest.mark.root
+def test_a_browser_is_installed_only_where_no_test_may_be_skipped(clone: Clone) -> None:
+    clone.program("apt-get")
+    assert clone.setup().returncode == 0
+    assert clone.calls("apt-get") == []
+    assert clone.setup(HYPERHIVE_NO_SKIP="1").returncode == 0
+    assert [call.split()[-1] for call in clone.calls("apt-get")] == ["chromium"]
 
 
 @pytest.mark.root

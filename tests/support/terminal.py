@@ -16,9 +16,12 @@ ROOT = Path(__file__).parents[2]
 class Screen:
     """A terminal with a program on it."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, size: tuple[int, int] | None = None) -> None:
+        """`size` are rows and columns."""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            if size is not None:
+                ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
             os.chdir(ROOT)
             os.execv(words[0], words)
         self.shown = ""

@@ -1,0 +1,1 @@
+"""The dashboard: the same core in a browser."""

@@ -1,0 +1,151 @@
+"""Agents: a row each, and what can be done to one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from flask import Blueprint, render_template
+
+from hyperhive.core import agent_toml, applied, awaited, journal, operations, requests, reviews, roster
+from hyperhive.core.errors import NotFound
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import (
+    OPERATOR,
+    Activity,
+    Agent,
+    AgentName,
+    Blocked,
+    Operation,
+    OperationState,
+    Verb,
+    Wanted,
+    parse_name,
+)
+from hyperhive.web.answers import said
+from hyperhive.web.here import hive
+
+bp = Blueprint("agents", __name__)
+
+# All that waits or is under way; nobody looks at more.
+_OPERATIONS_MOST: Final = 10_000
+_LINES: Final = 200
+_WAITS: Final = {
+    Verb.START: "waits to start",
+    Verb.STOP: "waits to stop",
+    Verb.RESTART: "waits to restart",
+    Verb.UPDATE: "waits to be rebuilt",
+    Verb.DEPLOY: "waits to be deployed",
+    Verb.DESTROY: "waits to be destroyed",
+}
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An agent with what was asked for and has not begun, and the numbers of what waits for the operator's decision."""
+
+    agent: Agent
+    asked: Operation | None
+    waits: tuple[int, ...]
+
+    @property
+    def busy(self) -> tuple[str, datetime] | None:
+        """What is being done to it, or is going to be, with since when."""
+        if self.agent.under_way is not None:
+            return self.agent.under_way.what, self.agent.under_way.since
+        if self.asked is not None:
+            return _WAITS[self.asked.verb], self.asked.asked_at
+        return None
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """What it is, in a word, and the tone in which that is said."""
+        works = self.agent.turn.state not in (Activity.IDLE, Activity.QUEUED)
+        if self.agent.wanted is Wanted.STOPPED:
+            return ("stops after its turn", "warn") if works else ("stopped", "quiet")
+        match self.agent.blocked:
+            case Blocked.LOGIN | Blocked.CRASHED:
+                return f"blocked: {self.agent.blocked}", "bad"
+            case _:
+                return str(self.agent.turn.state), str(self.agent.turn.state)
+
+    @property
+    def needs_login(self) -> bool:
+        """It cannot work before somebody logs it in."""
+        return self.agent.wanted is Wanted.STARTED and not self.agent.logged_in
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong with it, a line each."""
+        kept = [] if self.agent.keeps_events else ["nothing is kept: its events cannot be stored"]
+        return [*([self.agent.blocked_reason] if self.agent.blocked_reason else []), *kept, *self.agent.warnings]
+
+
+def seen(of: Hive) -> Mapping[str, Seen]:
+    """Every agent by the key of its row."""
+    waits = awaited.numbers(of)
+    asked: dict[str, Operation] = {}
+    for one in operations.listed(of, limit=_OPERATIONS_MOST):
+        if one.state is OperationState.PENDING and one.verb in _WAITS:
+            asked.setdefault(one.agent, one)
+    return {
+        f"agent-{agent.name}": Seen(agent, asked.get(agent.name), tuple(waits.get(agent.name, ()))) for agent in roster.listed(of)
+    }
+
+
+@bp.post("/agents/<name>/start")
+def start(name: str) -> str:
+    """Let it work, also where it was held back."""
+    requests.start(hive(), parse_name(name), by=OPERATOR)
+    return said()
+
+
+@bp.post("/agents/<name>/stop")
+def stop(name: str) -> str:
+    """Stop it when its turn ends."""
+    requests.stop(hive(), parse_name(name), by=OPERATOR)
+    return said()
+
+
+@bp.post("/agents/<name>/restart")
+def restart(name: str) -> str:
+    """Start its programs anew when its turn ends."""
+    requests.restart(hive(), parse_name(name), by=OPERATOR)
+    return said()
+
+
+@bp.post("/agents/<name>/update")
+def update(name: str) -> str:
+    """Build it anew where it stands on something older."""
+    return said("" if requests.update(hive(), parse_name(name), by=OPERATOR) else "it is up to date")
+
+
+@bp.post("/agents/<name>/destroy")
+def destroy(name: str) -> str:
+    """Take it away, and keep its state."""
+    requests.destroy(hive(), parse_name(name), by=OPERATOR)
+    return said()
+
+
+@bp.get("/agents/<name>/logs")
+def logs(name: str) -> str:
+    """The end of its journal."""
+    agent = _known(name)
+    return render_template("agents/logs.html", lines=journal.tail(hive(), agent, lines=_LINES))
+
+
+@bp.get("/agents/<name>/configuration")
+def configuration(name: str) -> str:
+    """What is applied now."""
+    agent = _known(name)
+    try:
+        now = reviews.current(hive(), agent)
+    except NotFound as error:
+        return said(error.message)
+    data = applied.read(hive(), agent, now.commit, agent_toml.FILE, most=agent_toml.FILE_MOST)
+    return render_template("agents/configuration.html", now=now, text=(data or b"").decode("utf-8", "replace"))
+
+
+def _known(name: str) -> AgentName:
+    agent = parse_name(name)
+    roster.get(hive(), agent)
+    return agent

@@ -1,0 +1,43 @@
+"""The Flask app over a hive."""
+
+from typing import Final
+
+from flask import Flask
+from flask_sock import Sock
+from simple_websocket import Server
+
+from hyperhive.core.hive import Hive
+from hyperhive.core.log import Log
+from hyperhive.web import agents, answers, approvals, dashboard, entry, guard, here, inbox, questions, text
+from hyperhive.web.compressing import compress
+from hyperhive.web.live import Board
+
+_ROOMS: Final = (entry.bp, dashboard.bp, agents.bp, approvals.bp, questions.bp, inbox.bp)
+# The first thing that a page says names each of its rows.
+_HELLO_BYTES: Final = 1024 * 1024
+
+
+def make(hive: Hive, *, hosts: frozenset[str], log: Log) -> Flask:
+    """The app; `hosts` are the names under which it may be reached. Each thread that serves has its own connection.
+
+    Raises `Unavailable` when its key cannot be read.
+    """
+    app = Flask(__name__)
+    text.prepare(app.jinja_env)
+    app.jinja_env.filters["given"] = approvals.given
+    compress(app)
+    guard.protect(app, hive, hosts=hosts)
+    answers.explain_errors(app, log)
+    board = Board(hive, dashboard.drawn(hive, app), log)
+    here.put(app, hive=hive, board=board)
+    for room in _ROOMS:
+        app.register_blueprint(room)
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": _HELLO_BYTES}
+    sock = Sock()
+
+    @sock.route("/live")
+    def live(socket: Server) -> None:
+        board.follow(socket, may=guard.ticket())
+
+    sock.init_app(app)
+    return app

@@ -1,0 +1,70 @@
+"""The operator's inbox: a row a message, to be answered or put away."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from flask import Blueprint, render_template, request
+
+from hyperhive.core import messages
+from hyperhive.core.hive import Hive
+from hyperhive.core.model import OPERATOR, Message, MessageKind
+from hyperhive.web.answers import said
+from hyperhive.web.here import hive
+
+bp = Blueprint("inbox", __name__)
+
+# So many are shown, the oldest first: each that is read makes room for another.
+SHOWN_MOST: Final = 50
+# How much of a message stands in its row, in characters; the rest is loaded when it is asked for.
+BODY_MOST: Final = 1200
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A message as its row shows it."""
+
+    message: Message
+
+    @property
+    def word(self) -> str | None:
+        """What kind of notice it is, in the word that it begins with."""
+        word, colon, _ = self.message.body.partition(": ")
+        is_word = colon and word.replace("_", "").isascii() and word.replace("_", "").isalpha() and word.islower()
+        return word.replace("_", " ") if self.message.kind is MessageKind.NOTICE and is_word else None
+
+    @property
+    def start(self) -> str:
+        """The beginning of it."""
+        return self.message.body[:BODY_MOST]
+
+    @property
+    def is_long(self) -> bool:
+        """There is more of it."""
+        return len(self.message.body) > BODY_MOST
+
+
+def seen(of: Hive) -> Mapping[str, Letter]:
+    """What waits for the operator, by the key of its row."""
+    return {f"message-{one.number}": Letter(one) for one in messages.inbox(of, OPERATOR, limit=SHOWN_MOST)}
+
+
+@bp.post("/inbox/<int:number>/read")
+def read(number: int) -> str:
+    """Put a message away."""
+    messages.read(hive(), [number])
+    return said()
+
+
+@bp.post("/inbox/<int:number>/reply")
+def reply(number: int) -> str:
+    """Write to the one who wrote it, and put it away."""
+    asked = messages.get(hive(), number)
+    messages.send(hive(), sender=OPERATOR, to=asked.sender, body=request.form.get("text", ""))
+    messages.read(hive(), [number])
+    return said()
+
+
+@bp.get("/inbox/<int:number>")
+def whole(number: int) -> str:
+    """All of a message."""
+    return render_template("inbox/whole.html", message=messages.get(hive(), number))

@@ -1,0 +1,221 @@
+// All the script of the dashboard: clocks that count, what a page says of its connection, what keeps a reader's place, and what
+// is asked before something is done. Everything else is htmx's, and is said in the pages.
+"use strict";
+
+// ---- clocks ----------------------------------------------------------------------------------------------------------
+// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day.
+
+// How far the reader's clock is behind the server's, in milliseconds; each message says what time it is there.
+let behind = 0;
+
+function age(seconds) {
+  for (const [unit, size] of [["d", 86400], ["h", 3600], ["m", 60]]) {
+    if (seconds >= size) return Math.floor(seconds / size) + unit;
+  }
+  return Math.max(0, Math.floor(seconds)) + "s";
+}
+
+function left(seconds) {
+  const whole = Math.max(0, Math.ceil(seconds));
+  const two = (number) => String(number).padStart(2, "0");
+  if (whole >= 86400) return Math.floor(whole / 86400) + "d " + two(Math.floor((whole % 86400) / 3600)) + "h";
+  const minutes = two(Math.floor((whole % 3600) / 60)) + ":" + two(whole % 60);
+  return whole >= 3600 ? Math.floor(whole / 3600) + ":" + minutes : minutes;
+}
+
+function clock(then) {
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  return then.toDateString() === new Date().toDateString() ? time : then.toLocaleDateString("sv") + " " + time;
+}
+
+function tick(root) {
+  const now = Date.now() + behind;
+  for (const one of root.querySelectorAll("time[datetime]")) {
+    const then = new Date(one.dateTime);
+    const away = (then - now) / 1000;
+    const data = one.dataset;
+    const text = "left" in data ? left(away) : "clock" in data ? clock(then) : age(-away);
+    if (one.textContent !== text) one.textContent = text;
+    if (!one.title) one.title = then.toLocaleString();
+    if ("left" in data) one.classList.toggle("soon", away < 60);
+  }
+}
+
+// ---- the connection --------------------------------------------------------------------------------------------------
+// One WebSocket a page. It says what it has, by the marks of its rows, and is sent what it lacks: so nothing that happened
+// while the connection was lost is missing, and nothing comes twice.
+
+// The server says something every 15 seconds; a connection that says nothing for so long is none. Milliseconds.
+const SILENT = 40000;
+let heard = 0;
+let socket = null;
+
+function have() {
+  const marks = {};
+  for (const one of document.querySelectorAll("[data-mark]")) marks[one.id.replace(/-live$/, "")] = one.dataset.mark;
+  return marks;
+}
+
+function lost(text) {
+  const banner = document.getElementById("live");
+  banner.hidden = !text;
+  banner.textContent = text || "";
+  document.documentElement.dataset.live = text ? "lost" : "yes";
+}
+
+document.addEventListener("htmx:ws:after:connection", (event) => {
+  socket = event.detail.connection.socket;
+  heard = Date.now();
+  socket.send(JSON.stringify({ have: have() }));
+});
+
+document.addEventListener("htmx:ws:before:message:incoming", (event) => {
+  heard = Date.now();
+  lost("");
+  try {
+    behind = JSON.parse(event.detail.message.data).now - Date.now();
+  } catch {
+    behind = 0;
+  }
+});
+
+document.addEventListener("htmx:ws:close", async (event) => {
+  if (event.detail.reason === "removed") return;
+  lost("The connection is lost; what stands here may be old. It is being tried again.");
+  // A browser is not told why a WebSocket was refused; a page is.
+  const answer = await fetch("/session").catch(() => null);
+  if (answer && answer.status === 401) lost("You are logged out: hyperhive web login");
+});
+
+window.addEventListener("offline", () => socket && socket.close());
+
+// ---- what is put in --------------------------------------------------------------------------------------------------
+
+// A row that goes while somebody writes in it stays, and says so: what was typed is not lost.
+function isBeingWrittenIn(row) {
+  return [...row.querySelectorAll("textarea")].some((one) => one.value.trim());
+}
+
+document.addEventListener("htmx:before:swap", (event) => {
+  for (const task of event.detail.tasks) {
+    if (task.swapSpec.style !== "delete" || !task.target || !isBeingWrittenIn(task.target)) continue;
+    const row = task.target;
+    task.swapSpec.style = "none";
+    row.id = "gone-" + row.id;
+    row.classList.add("gone");
+    for (const one of row.querySelectorAll("[data-mark]")) one.removeAttribute("data-mark");
+    for (const one of row.querySelectorAll("button")) one.disabled = true;
+    const note = document.createElement("p");
+    note.className = "trouble";
+    note.textContent = "This is over; what you typed was not sent. ";
+    const away = document.createElement("button");
+    away.textContent = "put away";
+    away.addEventListener("click", () => row.remove());
+    note.append(away);
+    row.append(note);
+  }
+});
+
+document.addEventListener("htmx:after:settle", (event) => {
+  tick(event.target.parentElement || document);
+  for (const one of event.target.querySelectorAll("[data-end]")) one.scrollTop = one.scrollHeight;
+});
+
+// ---- forms and sections ----------------------------------------------------------------------------------------------
+
+function place(element) {
+  return (element && (element.querySelector(".outcome, .loaded") || element.closest(".inside")?.querySelector(".loaded"))) ||
+    document.getElementById("said");
+}
+
+// A server that is not reached has no words of its own.
+document.addEventListener("htmx:error", (event) => {
+  const context = event.detail.ctx;
+  if (!context) return;
+  const error = document.createElement("div");
+  error.className = "error";
+  error.textContent = "The dashboard was not reached; nothing was changed that it had not got already.";
+  place(context.sourceElement).replaceChildren(error);
+});
+
+// What was done is told even where the row that it was done in is gone.
+document.addEventListener("htmx:after:request", (event) => {
+  const context = event.detail.ctx;
+  if (context.target && !context.target.isConnected) context.target = document.getElementById("said");
+});
+
+// A text that was sent is not typed any more.
+document.addEventListener("htmx:finally:request", (event) => {
+  const { response, sourceElement } = event.detail.ctx;
+  if (response && response.status < 400 && sourceElement.matches("form.box")) sourceElement.reset();
+});
+
+// Ctrl-Enter sends what is being typed.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("form.box textarea")) {
+    event.target.form.requestSubmit();
+  }
+});
+
+// Sections that are open stay so when the page is loaded again. Their keys are kept for this tab.
+const OPEN = "open sections";
+
+function opened() {
+  try {
+    return new Set(JSON.parse(sessionStorage.getItem(OPEN) || "[]"));
+  } catch {
+    return new Set();
+  }
+}
+
+document.addEventListener("toggle", (event) => {
+  const key = event.target.dataset && event.target.dataset.key;
+  if (!key) return;
+  const keys = opened();
+  if (event.target.open) keys.add(key);
+  else keys.delete(key);
+  sessionStorage.setItem(OPEN, JSON.stringify([...keys]));
+}, true);
+
+// ---- what is asked before --------------------------------------------------------------------------------------------
+// hx-confirm="Sure?" asks; data-verb is the word on the button that goes on; data-text="note" with data-text-label asks for a
+// text, which is sent as that field; data-exactly="ada" lets nobody go on who did not type just that.
+
+document.addEventListener("htmx:confirm", (event) => {
+  event.preventDefault();
+  const { ctx, issueRequest, dropRequest } = event.detail;
+  const data = ctx.sourceElement.dataset;
+  const [ask, what, label, text, yes] = ["ask", "ask-what", "ask-label", "ask-text", "ask-yes"].map((id) => document.getElementById(id));
+  what.textContent = ctx.confirm;
+  yes.textContent = data.verb || "yes";
+  yes.className = "exactly" in data || ctx.sourceElement.querySelector("button.bad") ? "bad" : "main";
+  label.textContent = data.textLabel || ("exactly" in data ? "Type " + data.exactly + " to go on" : "");
+  label.hidden = text.hidden = !label.textContent;
+  text.value = "";
+  const check = () => { yes.disabled = "exactly" in data && text.value.trim() !== data.exactly; };
+  text.oninput = check;
+  check();
+  ask.returnValue = "no";
+  ask.onclose = () => {
+    if (ask.returnValue !== "yes") return dropRequest();
+    if (data.text) ctx.request.body.set(data.text, text.value);
+    issueRequest();
+  };
+  ask.showModal();
+});
+
+// ---- the beginning ---------------------------------------------------------------------------------------------------
+
+// Behind htmx, which begins at the same event: a section is loaded by what htmx hears of its opening.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const key of opened()) {
+    const section = document.querySelector(`details[data-key="${CSS.escape(key)}"]`);
+    if (section) section.open = true;
+  }
+});
+tick(document);
+setInterval(() => {
+  if (!document.hidden) tick(document);
+  if (socket && socket.readyState === WebSocket.OPEN && Date.now() - heard > SILENT) socket.close();
+}, 1000);
+document.addEventListener("visibilitychange", () => tick(document));

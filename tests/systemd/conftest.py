@@ -1,0 +1,66 @@
+"""One host for all facts about a hive that systemd keeps up."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from hyperhive.demo.reply import Reply, say
+from hyperhive.demo.request import Request
+from tests.systemd.hosted import PUT, Hosted, host_with_hyperhive
+
+_FAILED = pytest.StashKey[bool]()
+
+
+class Model:
+    """A model that answers at once, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def __call__(self, request: Request) -> Reply:
+        self.may_answer.wait(60)
+        return say("done")
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """The model of every agent."""
+    return Model()
+
+
+@pytest.fixture(scope="session")
+def whole(model: Model) -> Iterator[Hosted]:
+    """The machine's own hive in a host of its own, installed once."""
+    home = Path(tempfile.mkdtemp(prefix="h", dir=Path(tempfile.gettempdir()).parent))
+    home.chmod(0o755)
+    (home / "state").mkdir()
+    with host_with_hyperhive(etc_hyperhive=home, var_lib_hyperhive=home / "state") as host:
+        host.run(["sh", "-ec", PUT])
+        with Hosted(home, model, host) as found:
+            found.run("install")
+            yield found
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def hosted(whole: Hosted, model: Model, request: pytest.FixtureRequest) -> Iterator[Hosted]:
+    """The same for each test: its hub runs, its agents have a stand-in for their CLI and do not linger."""
+    whole.configure(linger_seconds=0, max_active=0)
+    whole.use_stand_in()
+    yield whole
+    model.may_answer.set()
+    if request.node.stash.get(_FAILED, False):
+        print(whole.host.journal("--lines=150"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[_FAILED] = True
+    return report
