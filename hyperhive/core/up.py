@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
@@ -21,6 +21,8 @@ HEALTHY: Final = 60.0
 # How long all may take to end in order, in seconds: longer than the hub gives its harnesses.
 END_MOST: Final = 20.0
 ENDS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# How often the hive is swept, in seconds.
+SWEEP_EVERY: Final = 3600.0
 # How often it is looked at the children without a signal, in seconds.
 LOOK: Final = 5.0
 
@@ -68,29 +70,46 @@ class _Command:
         process.end_group(self._child)
 
 
-def _watch(hive: Hive, say: Say) -> int:
-    """One look at all agents, in a process of its own."""
+def _worked(hive: Hive, say: Say, name: str, work: Callable[[Hive], Iterable[str]]) -> int:
+    """One pass of what works at its times, in a process of its own: says what it has to say. Gives back the exit code."""
     try:
         # With the settings as they are now.
-        seen = crash_watch.run(Hive(hive.paths))
+        for line in work(Hive(hive.paths)):
+            say(line)
     except Conflict:
-        # Somebody else looks at this moment.
+        # Somebody else does it at this moment.
         return 0
     except HyperhiveError as error:
-        say(f"the agents cannot be watched: {error}")
+        say(f"the {name} cannot do its work: {error}")
         return error.exit_code
     except Exception:
-        Log("crash-watch", hive.paths.log / "crash-watch.log").exception("a bug in the watch")
+        Log(name, hive.paths.log / f"{name}.log").exception(f"a bug in the {name}")
         return HyperhiveError.exit_code
-    for line in (*(one.text for one in seen.told), *seen.troubles):
-        say(line)
     return 0
+
+
+def _watch(hive: Hive) -> Iterable[str]:
+    seen = crash_watch.run(hive)
+    return (*(one.text for one in seen.told), *seen.troubles)
+
+
+def _sweep(hive: Hive) -> Iterable[str]:
+    # Once an hour, and not kept in memory in between.
+    from hyperhive.core import vacuum
+
+    swept = vacuum.run(hive)
+    return (*filter(None, [swept.text]), *(one.message for one in swept.troubles))
+
+
+def _at_times(name: str, work: Callable[[Hive], Iterable[str]], every: float) -> Part:
+    # A program of its own would take twenty times the processor that a look takes, or stay in memory between two of them.
+    return Part(name, lambda hive, say: Forked(lambda: _worked(hive, say, name, work)), every)
 
 
 PARTS: Final = (
     Part("hub", lambda hive, say: _Command("hub")),
-    # A program of its own would take twenty times the processor that a look takes, or stay in memory between two of them.
-    Part("crash-watch", lambda hive, say: Forked(lambda: _watch(hive, say)), every=crash_watch.EVERY),
+    _at_times("crash-watch", _watch, crash_watch.EVERY),
+    _at_times("vacuum", _sweep, SWEEP_EVERY),
 )
 
 
@@ -170,7 +189,7 @@ class _Keeper:
         self._due = now + wait
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         log = self._hive.paths.log / f"{self._part.name}.log"
-        self._say(f"the {self._part.name} {how}; it is started again in {wait:.3g} s ({log})")
+        self._say(f"the {self._part.name} {how}; it is started again in {round(wait, 1):g} s ({log})")
 
     def _crashed(self) -> float:
         """Count a crash. Gives back the wait that follows it."""

@@ -1,5 +1,6 @@
 """`up` keeps its parts alive, says when one crashes, and lets those that work and end work at their times."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ def test_one_that_cannot_be_started_is_tried_again(hive: Hive, clock: Clock) -> 
 def watched(hive: Hive) -> tuple[int, list[str]]:
     """One look as `up` lets it be taken; its exit code, and what was said."""
     said: list[str] = []
-    return up._watch(hive, said.append), said
+    return up._worked(hive, said.append, "crash-watch", up._watch), said
 
 
 def test_the_watch_says_what_it_told(hive: Hive) -> None:
@@ -170,7 +171,7 @@ def test_a_watch_that_fails_says_why_and_one_that_comes_second_is_none(
         assert watched(hive) == (0, [])
     hive.paths.settings.write_text("linger_seconds = 'x'\n", encoding="utf-8")
     code, said = watched(hive)
-    assert (code, said[0].partition(":")[0]) == (2, "the agents cannot be watched")
+    assert (code, said[0].partition(":")[0]) == (2, "the crash-watch cannot do its work")
     hive.paths.settings.unlink()
     monkeypatch.setattr(crash_watch, "look", breaks)
     code, said = watched(hive)
@@ -180,3 +181,49 @@ def test_a_watch_that_fails_says_why_and_one_that_comes_second_is_none(
 
 def breaks(hive: Hive) -> crash_watch.Look:
     return crash_watch.Look((), (str(1 // 0),))
+
+
+# ---- the sweep as a part ----
+
+
+def swept(hive: Hive) -> tuple[int, list[str]]:
+    """One pass as `up` lets it be made; its exit code, and what was said."""
+    said: list[str] = []
+    return up._worked(hive, said.append, "vacuum", up._sweep), said
+
+
+def test_the_sweep_says_what_it_removed_and_what_it_could_not(hive: Hive) -> None:
+    assert swept(hive) == (0, [])
+    old = hive.paths.log / "hub.1"
+    old.touch()
+    os.utime(old, (0, 0))
+    hive.paths.agent(ADA).mkdir()
+    hive.paths.agent_events(ADA).mkdir()
+    code, (removed, trouble) = swept(hive)
+    assert (code, removed) == (0, "removed 1 log")
+    assert trouble.startswith("the events of ada cannot be swept: ")
+
+
+def test_a_sweep_beside_another_is_none_and_the_settings_are_read_anew(hive: Hive) -> None:
+    with Lock(hive.paths.lock("vacuum")) as lock:
+        lock.take()
+        assert swept(hive) == (0, [])
+    hive.paths.settings.write_text("[keep]\nlog_days = 0\n", encoding="utf-8")
+    code, said = swept(hive)
+    assert (code, said[0].partition(":")[0]) == (2, "the vacuum cannot do its work")
+
+
+def test_it_is_swept_first_when_the_hive_comes_up_then_hourly(hive: Hive, clock: Clock) -> None:
+    (part,) = (part for part in up.PARTS if part.name == "vacuum")
+    kept = Kept(hive, part.every)
+    kept.keeper.look()
+    assert len(kept.started) == 1
+    clock.now += 60
+    assert kept.end(0) == 1000 + 3600
+    kept.keeper.look()
+    assert len(kept.started) == 1
+    clock.now = 4600
+    kept.keeper.look()
+    clock.now += 0.2
+    kept.end(7)
+    assert kept.said == [f"the thing ended with code 7; it is started again in 3599.8 s ({hive.paths.log}/thing.log)"]
