@@ -23,6 +23,14 @@ def busy_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def reaped_seconds(pid: int) -> float:
+    """How long the children of a process have run that have ended and were reaped (proc_pid_stat(5), cutime, cstime)."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return (int(words[13]) + int(words[14])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 def children(pid: int) -> list[int]:
     """What the main thread of a process has started and has not reaped."""
     with suppress(FileNotFoundError, ProcessLookupError):
