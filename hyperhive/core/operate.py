@@ -12,6 +12,7 @@ import msgspec
 from hyperhive.core import (
     agents,
     build_lines,
+    containers,
     deploying,
     deployments,
     doorbell,
@@ -177,6 +178,8 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None:
     name, by, number = AgentName(asked.agent), asked.asked_by, asked.number
     match asked.verb:
+        case Verb.START if asked.argument == containers.COME_BACK:
+            agents.come_back(hive, name, by=by, number=number)
         case Verb.START:
             agents.start(hive, name, by=by, number=number)
         case Verb.STOP:
