@@ -14,12 +14,12 @@ import msgspec
 from peewee import IntegerField, Model, PeeweeException, TextField
 from playhouse.apsw_ext import APSWDatabase
 
+from hyperhive.core.columns import from_milliseconds, to_milliseconds
 from hyperhive.core.doorbell import say_changed
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Event, EventKind
 from hyperhive.core.paths import Paths
-from hyperhive.core.tables import from_milliseconds, to_milliseconds
 
 # Old events go in one sweep each time so many came.
 SWEEP: Final = 200

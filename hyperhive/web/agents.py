@@ -8,20 +8,10 @@ import msgspec
 from flask import Blueprint, render_template
 
 from hyperhive.core import agent_toml, applied, awaited, journal, operations, requests, reviews, roster
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import (
-    OPERATOR,
-    Activity,
-    Agent,
-    AgentName,
-    Blocked,
-    Operation,
-    OperationState,
-    Verb,
-    Wanted,
-    parse_name,
-)
+from hyperhive.core.model import OPERATOR, Activity, AgentName, Blocked, Operation, OperationState, Verb, Wanted, parse_name
 from hyperhive.web.answers import said
 from hyperhive.web.here import hive
 

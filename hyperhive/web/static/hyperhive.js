@@ -3,7 +3,8 @@
 "use strict";
 
 // ---- clocks ----------------------------------------------------------------------------------------------------------
-// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day.
+// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day, and
+// data-exact the same with its seconds.
 
 // How far the reader's clock is behind the server's, in milliseconds; each message says what time it is there.
 let behind = 0;
@@ -23,8 +24,9 @@ function left(seconds) {
   return whole >= 3600 ? Math.floor(whole / 3600) + ":" + minutes : minutes;
 }
 
-function clock(then) {
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+function clock(then, exact) {
+  const second = exact ? { second: "2-digit" } : {};
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false, ...second });
   return then.toDateString() === new Date().toDateString() ? time : then.toLocaleDateString("sv") + " " + time;
 }
 
@@ -34,7 +36,7 @@ function tick(root) {
     const then = new Date(one.dateTime);
     const away = (then - now) / 1000;
     const data = one.dataset;
-    const text = "left" in data ? left(away) : "clock" in data ? clock(then) : age(-away);
+    const text = "left" in data ? left(away) : "age" in data ? age(-away) : clock(then, "exact" in data);
     if (one.textContent !== text) one.textContent = text;
     if (!one.title) one.title = then.toLocaleString();
     if ("left" in data) one.classList.toggle("soon", away < 60);
