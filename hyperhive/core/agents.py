@@ -18,10 +18,11 @@ from hyperhive.core import (
     tombstones,
     turns,
 )
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.builds import config_of
 from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, Occasion, Verb, Wanted
+from hyperhive.core.model import AgentName, Occasion, Verb, Wanted
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 
 

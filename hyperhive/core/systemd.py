@@ -16,7 +16,7 @@ from hyperhive.core.errors import Unavailable
 UNITS: Final = "HYPERHIVE_UNITS"
 # How long systemd may take to answer, in seconds; a unit that is started or stopped may take longer than its own limits.
 ANSWER_MOST: Final = 10.0
-CHANGE_MOST: Final = 120.0
+CHANGE_MOST: Final = 900.0
 _SYSTEM: Final = Path("/run/systemd/system")
 # One that ends is not counted: what is asked of it now is queued.
 _LIVING: Final = "--state=active,activating,reloading"
@@ -66,11 +66,6 @@ def own_manager(environment: Mapping[str, str]) -> Manager | None:
     """Whose unit this process was started for, or None when it is no unit of hyperhive's."""
     told = environment.get(UNITS)
     return Manager(told) if told in list(Manager) else None
-
-
-def is_kept(environment: Mapping[str, str]) -> bool:
-    """What this process says goes to the journal (systemd.exec(5), JOURNAL_STREAM)."""
-    return "JOURNAL_STREAM" in environment
 
 
 def notify(state: str, environment: Mapping[str, str]) -> None:

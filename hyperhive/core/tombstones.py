@@ -5,9 +5,10 @@ from datetime import datetime
 import msgspec
 
 from hyperhive.core import holding, messages
+from hyperhive.core.agent_view import UnderWay
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, Flavor, UnderWay, Verb, Wanted
+from hyperhive.core.model import AgentName, Flavor, Verb, Wanted
 from hyperhive.core.tables import AgentRow
 
 

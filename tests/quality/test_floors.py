@@ -11,20 +11,21 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.errors", "core.log", "core.output", "core.overrides", "core.process", "core.words",
+        "", "core", "core.changes", "core.errors", "core.forked", "core.log", "core.output", "core.overrides",
+        "core.process", "core.safe_text", "core.tool_words", "core.words",
     ),
     "values": (
-        "core.agent_config", "core.agent_toml", "core.api_hosts", "core.client_hello", "core.config",
+        "core.agent_config", "core.agent_toml", "core.agent_view", "core.api_hosts", "core.client_hello", "core.config",
         "core.config_changes", "core.crontab", "core.model", "core.paths", "core.proxy_request", "prompts",
     ),
     "resources": (
         "core.agent_log", "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups",
-        "core.claude", "core.cli_process", "core.control_group", "core.db", "core.doorbell", "core.error_lines",
-        "core.events", "core.folders", "core.gate_connection", "core.git", "core.git_export", "core.git_objects",
-        "core.git_trees", "core.hive", "core.hub_link", "core.hub_units", "core.hub_workers", "core.journald",
-        "core.listening", "core.locks", "core.log_file", "core.long_result", "core.meta", "core.migrations",
-        "core.programs", "core.proposed", "core.reserve", "core.runtimes", "core.systemd", "core.tables",
-        "core.terminal", "core.tool_request", "core.transfer", "core.units", "core.user_scope",
+        "core.claude", "core.cli_process", "core.columns", "core.control_group", "core.db", "core.doorbell",
+        "core.error_lines", "core.events", "core.folders", "core.gate_connection", "core.git", "core.git_export",
+        "core.git_objects", "core.git_trees", "core.hive", "core.hub_link", "core.hub_units", "core.hub_workers",
+        "core.journald", "core.listening", "core.locks", "core.log_file", "core.long_result", "core.meta",
+        "core.migrations", "core.programs", "core.proposed", "core.reserve", "core.runtimes", "core.systemd",
+        "core.tables", "core.terminal", "core.tool_request", "core.transfer", "core.units", "core.user_scope",
     ),
     "use-cases": (
         "core.access", "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box",

@@ -36,15 +36,9 @@ def until(found: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def cookie(site: Site) -> str:
-    """What a browser has that used a link."""
-    with urllib.request.urlopen(site.link, timeout=PATIENCE) as answer:
-        return str(answer.headers["Set-Cookie"]).partition(";")[0]
-
-
 def page(site: Site) -> Reader:
     """An open page that has said what it has."""
-    opened = Reader.open(site.url, cookie=cookie(site))
+    opened = Reader.open(site.url, cookie=site.cookie)
     opened.say({})
     assert "agent-ada" in str(opened.hear())
     return opened

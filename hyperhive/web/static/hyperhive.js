@@ -3,7 +3,8 @@
 "use strict";
 
 // ---- clocks ----------------------------------------------------------------------------------------------------------
-// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day.
+// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day, and
+// data-exact the same with its seconds.
 
 // How far the reader's clock is behind the server's, in milliseconds; each message says what time it is there.
 let behind = 0;
@@ -23,8 +24,9 @@ function left(seconds) {
   return whole >= 3600 ? Math.floor(whole / 3600) + ":" + minutes : minutes;
 }
 
-function clock(then) {
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+function clock(then, exact) {
+  const second = exact ? { second: "2-digit" } : {};
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false, ...second });
   return then.toDateString() === new Date().toDateString() ? time : then.toLocaleDateString("sv") + " " + time;
 }
 
@@ -34,7 +36,7 @@ function tick(root) {
     const then = new Date(one.dateTime);
     const away = (then - now) / 1000;
     const data = one.dataset;
-    const text = "left" in data ? left(away) : "clock" in data ? clock(then) : age(-away);
+    const text = "left" in data ? left(away) : "age" in data ? age(-away) : clock(then, "exact" in data);
     if (one.textContent !== text) one.textContent = text;
     if (!one.title) one.title = then.toLocaleString();
     if ("left" in data) one.classList.toggle("soon", away < 60);
@@ -63,10 +65,23 @@ function lost(text) {
   document.documentElement.dataset.live = text ? "lost" : "yes";
 }
 
-document.addEventListener("htmx:ws:after:connection", (event) => {
-  socket = event.detail.connection.socket;
+// How far it has what is written on and on, by the store that it came from.
+function after() {
+  const numbers = {};
+  for (const one of document.querySelectorAll("[data-number]")) {
+    numbers[one.dataset.store] = Math.max(numbers[one.dataset.store] || 0, Number(one.dataset.number));
+  }
+  return numbers;
+}
+
+document.addEventListener("htmx:ws:after:connection", async (event) => {
+  const connection = event.detail.connection;
+  const opened = connection.socket;
+  socket = opened;
   heard = Date.now();
-  socket.send(JSON.stringify({ have: have() }));
+  // What an earlier connection brought may be being put in still.
+  await connection.receiving;
+  if (opened.readyState === WebSocket.OPEN) opened.send(JSON.stringify({ have: have(), after: after() }));
 });
 
 document.addEventListener("htmx:ws:before:message:incoming", (event) => {
@@ -137,6 +152,79 @@ document.addEventListener("htmx:before:swap", (event) => {
   const element = follower(event);
   const box = element && element.closest("pre");
   if (box && box.scrollTop + box.clientHeight >= box.scrollHeight - 4) setTimeout(() => { box.scrollTop = box.scrollHeight; });
+});
+
+// ---- an agent's stream -----------------------------------------------------------------------------------------------
+// It stays at its end until the reader scrolls up; what comes then is told by a button. Scrolled to its top it shows what was
+// before. Only so much of it is held: the rest can be had again.
+
+const stream = document.getElementById("stream");
+const below = document.getElementById("below");
+const HELD_MOST = 2000;
+let atEnd = true;
+let fetching = false;
+
+function lookWhere() {
+  atEnd = stream.scrollHeight - stream.scrollTop - stream.clientHeight < 30;
+  if (atEnd) below.hidden = true;
+  if (stream.scrollTop < 300) earlier();
+}
+
+function toEnd() {
+  stream.scrollTop = stream.scrollHeight;
+  lookWhere();
+}
+
+// What was before the first event. The reader goes on seeing what was seen.
+async function earlier() {
+  const mark = stream.querySelector(".earlier");
+  if (!mark || fetching) return;
+  fetching = true;
+  const [store, number] = mark.dataset.earlier.split("/");
+  const under = stream.scrollHeight - stream.scrollTop;
+  try {
+    await htmx.ajax("GET", stream.dataset.address + store + "/before/" + number, { source: mark, target: mark, swap: "outerHTML" });
+    stream.scrollTop = stream.scrollHeight - under;
+  } finally {
+    fetching = false;
+  }
+}
+
+// What is far above can be loaded again.
+function letGo() {
+  const events = stream.querySelectorAll(".event");
+  if (!atEnd || events.length <= HELD_MOST + 500) return;
+  const first = events[events.length - HELD_MOST];
+  const mark = stream.querySelector(".earlier") || document.createElement("li");
+  mark.className = "earlier";
+  mark.dataset.earlier = first.dataset.store + "/" + first.dataset.number;
+  for (const one of [...events].slice(0, -HELD_MOST)) one.remove();
+  stream.prepend(mark);
+}
+
+if (stream) {
+  stream.addEventListener("scroll", lookWhere, { passive: true });
+  stream.addEventListener("toggle", lookWhere, true);
+  below.addEventListener("click", toEnd);
+  new ResizeObserver(() => atEnd && toEnd()).observe(stream);
+  new MutationObserver((changes) => {
+    // What was put in above is no news.
+    const isNews = changes.some((one) => one.target === stream && one.addedNodes.length && stream.contains(one.addedNodes[0]) && !one.nextSibling);
+    if (!isNews) return;
+    if (atEnd) {
+      letGo();
+      toEnd();
+    } else below.hidden = false;
+  }).observe(stream, { childList: true });
+  stream.addEventListener("click", (event) => event.target.closest(".earlier") && earlier());
+  toEnd();
+}
+
+// A link to a section opens it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-opens]");
+  const section = link && document.getElementById(link.dataset.opens);
+  if (section) section.open = true;
 });
 
 // ---- forms and sections ----------------------------------------------------------------------------------------------
