@@ -34,7 +34,7 @@ def web(hive: Hive, ctx: click.Context, bind: str | None) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    _check_installed()
+    check_installed()
     from hyperhive.web import serve
 
     def ready(address: Address) -> None:
@@ -51,7 +51,7 @@ def web(hive: Hive, ctx: click.Context, bind: str | None) -> None:
 @pass_hive
 def login(hive: Hive) -> None:
     """Make a link that lets one browser in, once, within a minute."""
-    _check_installed()
+    check_installed()
     screen.line(_link(hive, _address(hive)))
     if not is_held(hive.paths.lock("web")):
         screen.talk("note: the dashboard is not up; `hyperhive web` serves it")
@@ -148,7 +148,8 @@ def lacks() -> list[str]:
     return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Refuse to go on where the dashboard's packages are missing. Raises `Unavailable` with what to install."""
     if missing := lacks():
         raise Unavailable(
             f"the dashboard needs what is not installed here: {', '.join(missing)}", hint="pip install 'hyperhive[web]'"

@@ -6,11 +6,12 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from hyperhive.core import doorbell, operations
+from hyperhive.core.agent_view import UnderWay
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, is_held
-from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb
+from hyperhive.core.model import AgentName, Operation, OperationState, Verb
 from hyperhive.core.operations import FOR_HARNESS
 from hyperhive.core.tables import OperationRow
 

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING
 
 from hyperhive.core import eligibility, holding, messages, observations, turns
+from hyperhive.core.agent_view import Agent, LastTurn, Mail, TurnState
 from hyperhive.core.builds import model_of
 from hyperhive.core.conditions import Conditions
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Flavor, LastTurn, Mail, TurnState, Wanted
+from hyperhive.core.model import Activity, AgentName, Blocked, Flavor, Wanted
 from hyperhive.core.tables import AgentRow, TurnRow
 
 if TYPE_CHECKING:
