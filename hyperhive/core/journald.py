@@ -1,6 +1,7 @@
 """What journald has kept, read through journalctl as one line each."""
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from hyperhive.core import process
-from hyperhive.core.errors import CommandFailed, Denied, HyperhiveError
+from hyperhive.core.errors import CommandFailed, Denied, Unavailable
 from hyperhive.core.log_file import Written
 
 # systemd.journal-fields(7). `--all`: without it what is longer than 4096 bytes is left out.
@@ -21,46 +22,49 @@ _ENTRY_MOST: Final = 1024 * 1024
 _CHUNK: Final = 256 * 1024
 # How long journalctl may take, in seconds.
 _SECONDS_MOST: Final = 30.0
-_NOT_YOURS: Final = ("insufficient permissions", "not seeing messages from other users")
+_NOT_YOURS: Final = "insufficient permissions"
 
 
 class Entries:
     """The entries that `words` lead to: journalctl, and what picks the journal.
 
-    What begins with `who` is a process' of hyperhive's own; else the program is named before the text.
+    What begins with `who` is a process' of hyperhive's own; else the program is named before the text. The last `lines` are
+    read, of this start of the machine or of all.
     """
 
-    def __init__(self, words: Sequence[str], *, who: str = "") -> None:
+    def __init__(
+        self, words: Sequence[str], *, who: str, lines: int, since: datetime | None = None, this_boot: bool = True
+    ) -> None:
         self._words = list(words)
-        self._who = f"{who}: " if who else ""
-        self._cursor: str | None = None
-        self._looked_at = 0.0
+        self._who = f"{who}: "
+        self._lines = lines
+        self._since = since
+        self._this_boot = this_boot
+        self._after = ""
         self._child: process.Process | None = None
         self._rest = b""
 
-    def newest(self, *, lines: int, since: datetime | None, this_boot: bool) -> list[Written]:
-        """The last so many, oldest first. Raises `Denied` for who may not read them, `CommandFailed`, `Unavailable`."""
+    def newest(self) -> list[Written]:
+        """The last ones, oldest first. Raises `Denied` for who may not read them, `CommandFailed`, `Unavailable`."""
         from hyperhive.core import output
 
-        self._looked_at = time.time()
+        looked_at = time.time()
         # The newest first, so that it is the oldest that is left out where it is too much.
-        argv = [*self._words, *_WORDS, "--reverse", f"--lines={lines}", *(["--boot"] if this_boot else [])]
-        if since is not None:
-            argv.append(f"--since=@{since.timestamp():.3f}")
+        argv = [*self._words, *_WORDS, "--reverse", f"--lines={self._lines}", *(["--boot"] if self._this_boot else [])]
+        if self._since is not None:
+            argv.append(f"--since=@{self._since.timestamp():.3f}")
         child = process.start(argv, stdin=process.PIPE)
         found = output.collect(child, argv=argv, most=_READ_MOST, timeout=_SECONDS_MOST)
+        _check(self._words, found.code, found.stderr.decode("utf-8", "replace"))
         *whole, _ = found.stdout.split(b"\n")
-        entries = [entry for line in whole if (entry := self._entry(line)) is not None]
-        if found.code != 0 or not entries:
-            _check(argv, found.code, found.stderr.decode("utf-8", "replace"))
-        if entries:
-            self._cursor = _text(entries[0].get("__CURSOR"))
-        return [line for entry in reversed(entries) for line in self._lines(entry)]
+        entries = [entry for line in whole if (entry := _entry(line)) is not None]
+        cursor = _text(entries[0].get("__CURSOR")) if entries else ""
+        self._after = f"--after-cursor={cursor}" if cursor else f"--since=@{looked_at:.3f}"
+        return [line for entry in reversed(entries) for line in self._told(entry)]
 
     def follow(self) -> int:
-        """Begin to read what comes after the newest. Gives back the descriptor that tells of more."""
-        after = f"--after-cursor={self._cursor}" if self._cursor else f"--since=@{self._looked_at:.3f}"
-        self._child = process.start([*process.with_parent(), *self._words, *_WORDS, "--follow", "--no-tail", after])
+        """Begin to read what comes after these. Gives back the descriptor that tells of it. Raises `Unavailable`."""
+        self._child = process.start([*process.with_parent(), *self._words, *_WORDS, "--follow", "--no-tail", self._after])
         assert self._child.stdout is not None
         fd = self._child.stdout.fileno()
         os.set_blocking(fd, False)
@@ -77,11 +81,11 @@ class Entries:
         if not data:
             said = self._child.stderr.read(process.TAIL).decode("utf-8", "replace")
             _check(self._words, self._child.wait(), said)
-            raise HyperhiveError("journalctl has ended")
+            raise Unavailable("journalctl has ended", hint=shlex.join(self._words))
         *whole, self._rest = (self._rest + data).split(b"\n")
         # No more of it than tells that it is too long.
         self._rest = self._rest[: _ENTRY_MOST + 1]
-        return [line for raw in whole if (entry := self._entry(raw)) is not None for line in self._lines(entry)]
+        return [line for raw in whole if (entry := _entry(raw)) is not None for line in self._told(entry)]
 
     def close(self) -> None:
         """End what reads."""
@@ -89,25 +93,26 @@ class Entries:
             process.end_group(self._child)
             self._child = None
 
-    def _entry(self, line: bytes) -> dict[str, Any] | None:
-        # What journalctl itself says of the entries is no entry.
-        if not line.startswith(b"{"):
-            return None
-        if len(line) <= _ENTRY_MOST:
-            with suppress(msgspec.DecodeError):
-                found = msgspec.json.decode(line)
-                return found if isinstance(found, dict) else None
-        return {"MESSAGE": f"(an entry that is longer than {_ENTRY_MOST // 1024} KiB, or none at all, is left out)"}
-
-    def _lines(self, entry: dict[str, Any]) -> list[Written]:
+    def _told(self, entry: dict[str, Any]) -> list[Written]:
         text = _text(entry.get("MESSAGE"))
-        if self._who and text.startswith(self._who):
+        if text.startswith(self._who):
             text = text.removeprefix(self._who)
         elif program := _text(entry.get("SYSLOG_IDENTIFIER")) or _text(entry.get("_COMM")):
             pid = _text(entry.get("_PID"))
             text = f"{program}[{pid}]: {text}" if pid else f"{program}: {text}"
         at = _instant(entry.get("__REALTIME_TIMESTAMP"))
         return [Written(at, line) for line in text.removesuffix("\n").split("\n")]
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    # What journalctl itself says of the entries is no entry.
+    if not line.startswith(b"{"):
+        return None
+    if len(line) <= _ENTRY_MOST:
+        with suppress(msgspec.DecodeError):
+            found = msgspec.json.decode(line)
+            return found if isinstance(found, dict) else None
+    return {"MESSAGE": f"(an entry that is longer than {_ENTRY_MOST // 1024} KiB, or none at all, is left out)"}
 
 
 def _text(value: Any) -> str:
@@ -131,12 +136,12 @@ def _instant(value: Any) -> datetime | None:
         return None
 
 
-def _check(argv: Sequence[str], code: int | None, said: str) -> None:
+def _check(words: Sequence[str], code: int | None, said: str) -> None:
     """Say why nothing could be read, if that is so."""
-    if any(word in said for word in _NOT_YOURS):
+    if code and _NOT_YOURS in said:
         raise Denied(
-            "the journal may not be read by you: that takes root, or the group systemd-journal",
-            hint="`sudo hyperhive …`, or `sudo usermod -aG systemd-journal $USER` and a new login",
+            "you may not read what journald keeps: that takes root, or the group systemd-journal",
+            hint=f"`sudo usermod -aG systemd-journal $USER` and a new login, or `{shlex.join(['sudo', *words])}`",
         )
     if code:
-        raise CommandFailed(argv, code=code, output=said)
+        raise CommandFailed(words, code=code, output=said)

@@ -49,6 +49,11 @@ class Unit(msgspec.Struct, frozen=True):
     is_kept_up: bool
 
 
+def of_agent(name: str) -> str:
+    """The unit in which an agent's harness runs."""
+    return f"{PREFIX}agent@{name}.service"
+
+
 def units(ground: Ground, commands: Collection[str]) -> list[Unit]:
     """Every unit whose command is among these, in the order in which they are started.
 
