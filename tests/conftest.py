@@ -16,7 +16,7 @@ from tests.support.terminal import Screen
 # Before anything else is imported: a module may read the environment when it is loaded.
 GUARD, BASE = sandbox.enter()
 NO_SKIP = os.environ.get("HYPERHIVE_NO_SKIP") == "1"
-MARKS = ("root", "box", "cgroup", "claude", "systemd")
+MARKS = ("root", "box", "browser", "cgroup", "claude", "systemd")
 _numbers = count(1)
 # A few dozen cases of each kind; `pytest --hypothesis-profile thorough` takes its time. A busy machine is no failure.
 _SLOW = (HealthCheck.too_slow, HealthCheck.large_base_example)

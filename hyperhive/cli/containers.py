@@ -56,7 +56,8 @@ def _reaching_the_api(hive: Hive, room: box.Box, command: list[str]) -> int:
     log = Log(f"login of {room.name}", hive.paths.log / "login.log", quiet=True)
     # A socket of its own: the agent's harness may have a gate open meanwhile.
     with api_gate.Gate(hive.paths, room.name, hive.settings, room.place.gid, log, socket_name=api_gate.LOGIN_SOCKET):
-        return room.ask(hive, api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET), hint=hint)
+        words = api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET, port=api_gate.LOGIN_PORT)
+        return room.ask(hive, words, hint=hint, env=api_gate.variables(api_gate.LOGIN_PORT))
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})

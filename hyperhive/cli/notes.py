@@ -3,9 +3,10 @@
 import os
 
 from hyperhive.cli import screen, words
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import Agent, Blocked, Wanted
+from hyperhive.core.model import Blocked, Wanted
 
 
 def hive_is_down(hive: Hive) -> None:

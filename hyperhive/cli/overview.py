@@ -12,9 +12,10 @@ from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.cli.render import Column, Row
 from hyperhive.core import awaited, folders, roster
 from hyperhive.core.agent_config import AgentLimits
+from hyperhive.core.agent_view import Agent, Mail
 from hyperhive.core.beneath import Size
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Mail, Wanted
+from hyperhive.core.model import Activity, AgentName, Blocked, Wanted
 
 _COLUMNS = (
     Column("NAME"),

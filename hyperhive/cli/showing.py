@@ -11,11 +11,12 @@ from hyperhive.cli.params import TARGET, as_json, pass_hive
 from hyperhive.core import bases, building, builds, deployments, pending, roster
 from hyperhive.core import reviews as core
 from hyperhive.core.agent_config import AgentConfig, McpServer
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.approvals import Approval
 from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import Invalid, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, ApprovalKind, DeploymentOutcome, Operation
+from hyperhive.core.model import AgentName, ApprovalKind, DeploymentOutcome, Operation
 from hyperhive.core.numbers import deployment_of, named
 from hyperhive.core.questions import Question
 

@@ -34,26 +34,24 @@ def web(hive: Hive, ctx: click.Context, bind: str | None) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    _check_installed()
+    check_installed()
     from hyperhive.web import serve
 
-    address = parse(bind or hive.settings.web.bind)
-
-    def ready() -> None:
+    def ready(address: Address) -> None:
         _remember(hive, address)
         screen.talk(f"the dashboard listens on {address.url or address}; Ctrl-C ends it")
         # Not into a log that others may read.
         if sys.stderr.isatty():
             screen.talk(f"log in within a minute: {_link(hive, address)}")
 
-    serve.run(hive, address, screen.talk, ready=ready)
+    serve.run(hive, parse(bind or hive.settings.web.bind), screen.talk, ready=ready)
 
 
 @web.command()
 @pass_hive
 def login(hive: Hive) -> None:
     """Make a link that lets one browser in, once, within a minute."""
-    _check_installed()
+    check_installed()
     screen.line(_link(hive, _address(hive)))
     if not is_held(hive.paths.lock("web")):
         screen.talk("note: the dashboard is not up; `hyperhive web` serves it")
@@ -145,7 +143,8 @@ def _link(hive: Hive, address: Address) -> str:
     return f"{where}/login/{access.invite(hive)}"
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Refuse to go on where the dashboard's packages are missing. Raises `Unavailable` with what to install."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise Unavailable(

@@ -101,7 +101,11 @@ class McpServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`agent.json`: all that a harness needs to know of its agent."""
+    """`agent.json`: all that a harness needs to know of its agent.
+
+    `services` are texts of units by their file's name, as `core/services.py` writes them; they stand in files of their own
+    beside `agent.toml`.
+    """
 
     role: str = ""
     model: str | None = None
@@ -113,6 +117,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mounts: tuple[Mount, ...] = ()
     build: tuple[str, ...] = ()
     mcp_servers: dict[str, McpServer] = {}
+    services: dict[str, str] = {}
 
     def may_send_to(self, recipient: str) -> bool:
         """The allow-list names the recipient, or everybody."""
@@ -160,6 +165,10 @@ def check_rest(config: AgentConfig) -> None:
                 check_rule(rule)
     with _at("env"):
         _check_variables(config.env)
+    if config.services:
+        from hyperhive.core import services
+
+        services.check(config.services)
     with _at("mounts"):
         _count(config.mounts, MOUNTS_MOST)
         for mount in config.mounts:

@@ -127,6 +127,8 @@ def _read(data: bytes, source: str) -> tuple[AgentConfig, list[str]]:
         for name, server in list(servers.items())[:SERVERS_MOST]:
             if isinstance(server, dict):
                 convert(server, McpServer, source=source, at=f"mcp_servers.{_short(name)}")
+    if "services" in found:
+        raise Invalid(f"{source}: services stand in files of their own", hint="units/matrix-bridge.service")
     config = convert(found, AgentConfig, source=source)
     try:
         check(config)

@@ -2,11 +2,12 @@
 
 from hyperhive.core import (
     approvals,
+    box,
+    containers,
     custody,
     doorbell,
     holding,
     leases,
-    messages,
     notices,
     observations,
     operations,
@@ -16,24 +17,38 @@ from hyperhive.core import (
     remains,
     rests,
     roster,
+    tombstones,
     turns,
 )
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.builds import config_of
-from hyperhive.core.errors import Conflict, Expired
+from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, Occasion, Verb, Wanted
+from hyperhive.core.model import AgentName, Occasion, Verb, Wanted
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 
 
 def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> Agent:
-    """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`."""
-    with holding.under_way(hive, name, Verb.START, by=by, number=number), hive.db.write():
-        row = roster.living(name)
-        if row.wanted is not Wanted.STARTED:
-            turns.add_news(name, "You were started.")
-        _let_work(hive, row)
+    """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`, and `Unavailable` for its container."""
+    with holding.under_way(hive, name, Verb.START, by=by, number=number):
+        with hive.db.write():
+            row = roster.living(name)
+            if row.wanted is not Wanted.STARTED:
+                turns.add_news(name, "You were started.")
+            _let_work(hive, row)
+        box.bring_up(hive, name)
     doorbell.ring(hive.paths, name)
     return roster.get(hive, name)
+
+
+def come_back(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
+    """Have the container of an agent that is wanted started, after the machine was: nothing else about it changes."""
+    with holding.under_way(hive, name, Verb.START, by=by, number=number):
+        with hive.db.read():
+            wanted = roster.living(name).wanted
+        if wanted is Wanted.STARTED:
+            box.bring_up(hive, name)
+    doorbell.ring(hive.paths, name)
 
 
 def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bool = False, number: int | None = None) -> Agent:
@@ -50,11 +65,12 @@ def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bo
         doorbell.ring(hive.paths, name)
         if not custody.wait(lambda: custody.has_left(hive, name), timeout):
             raise Expired(f"{name} stops when its turn ends", hint=f"`hyperhive stop --now {name}` interrupts it")
+        containers.bring_down(hive, name)
     return roster.get(hive, name)
 
 
 def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: int | None = None) -> Agent:
-    """Start an agent's harness anew, after its turn, or at once with `now`; what is pending is kept.
+    """Start an agent's harness anew, and its container, after its turn, or at once with `now`; what is pending is kept.
 
     Waits as long as a turn may take.
     """
@@ -71,6 +87,9 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: 
         doorbell.ring(hive.paths, name)
         if not custody.wait(lambda: custody.has_left(hive, name), config.limits.turn_minutes * 60 + 30):
             raise Expired(f"{name} did not end its turn", hint=f"`hyperhive kill {name}`")
+        # Stop, then start: after a kill of its maker nothing else cures what the machine remembers of a container.
+        containers.bring_down(hive, name)
+        box.bring_up(hive, name)
     doorbell.ring(hive.paths, name)
     return roster.get(hive, name)
 
@@ -113,18 +132,14 @@ def destroy(hive: Hive, name: AgentName, *, by: str, number: int | None = None) 
     doorbell.ring_hive(hive.paths)
 
 
-def purge(hive: Hive, name: AgentName, *, by: str) -> None:
+def purge(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
     """Remove all that was kept of a destroyed agent; messages keep its name. There is no way back.
 
     Raises `Conflict` for an agent that lives, `Unavailable` with what could not be removed; purging again goes on.
     """
-    with holding.under_way(hive, name, Verb.PURGE, by=by):
+    with holding.under_way(hive, name, Verb.PURGE, by=by, number=number):
         with hive.db.write():
-            row = AgentRow.get_or_none(AgentRow.name == name)
-            if row is None:
-                raise messages.no_such_agent(name)
-            if row.wanted is not Wanted.DESTROYED:
-                raise Conflict(f"{name} lives", hint=f"`hyperhive destroy --purge {name}` ends it first")
+            tombstones.check(name)
             # Should this end half-way, what is left is no earlier self that a new agent could take over.
             AgentRow.update(deployed=None, model=None, conversation=None, news="").where(AgentRow.name == name).execute()
             for table in (DeploymentRow, ApprovalRow):

@@ -8,9 +8,12 @@ import msgspec
 from peewee import Expression
 
 from hyperhive.core import deployments, doorbell, notices
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.db import next_number
+from hyperhive.core.eligibility import SLACK
 from hyperhive.core.errors import Conflict, Invalid, NotFound
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import is_held
 from hyperhive.core.messages import NUMBER_MOST
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Flavor, Occasion, Wanted
 from hyperhive.core.tables import AgentRow, ApprovalRow
@@ -18,6 +21,10 @@ from hyperhive.core.tables import AgentRow, ApprovalRow
 NOTE_MOST: Final = 4000
 # Who decided what nobody decided in time.
 CLOCK: Final = "hive"
+_BEGIN_ANEW: Final = (
+    "UPDATE approval SET deadline = ? + deadline - asked_at, asked_at = ?"
+    " WHERE state = 'pending' AND deadline IS NOT NULL AND asked_at > ?"
+)
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -179,6 +186,20 @@ def withdraw_tools(
     return _end(hive, open_ones, ApprovalState.WITHDRAWN, note="its turn has ended")
 
 
+def withdraw_orphaned(hive: Hive) -> None:
+    """What was asked for by a turn whose harness is dead is of no use any more."""
+    with hive.db.read():
+        waiting = ApprovalRow.select(ApprovalRow.agent).where(_open(), ApprovalRow.kind == ApprovalKind.TOOL).distinct()
+        names = [AgentName(row.agent) for row in waiting]
+    if not (names := [name for name in names if not is_held(hive.paths.harness_lock(name))]):
+        return
+    with hive.db.write():
+        for name in names:
+            # A harness that has come meanwhile may have asked for something already.
+            if not is_held(hive.paths.harness_lock(name)):
+                withdraw_tools(hive, name)
+
+
 def withdraw(hive: Hive, name: AgentName, *, note: str) -> int:
     """Nothing that waits about an agent can be decided any more. Within a write."""
     return _end(hive, _open() & (ApprovalRow.agent == name), ApprovalState.WITHDRAWN, note=note)
@@ -187,11 +208,15 @@ def withdraw(hive: Hive, name: AgentName, *, note: str) -> int:
 def resolve_overdue(hive: Hive) -> list[AgentName]:
     """End what nobody has decided before its deadline. Gives back whose it was; they are rung for."""
     now = hive.now()
-    overdue = _open() & ApprovalRow.deadline.is_null(False) & (ApprovalRow.deadline <= now)
+    has_deadline = _open() & ApprovalRow.deadline.is_null(False)
+    overdue = has_deadline & (ApprovalRow.deadline <= now)
+    early = has_deadline & (ApprovalRow.asked_at > now + SLACK)
     with hive.db.read():
-        if not ApprovalRow.select().where(overdue).exists():
+        if not ApprovalRow.select().where(overdue | early).exists():
             return []
     with hive.db.write():
+        # As with questions: the clock was set back, and nobody knows how much of their time is over.
+        hive.db.ask(_BEGIN_ANEW, to_milliseconds(now), to_milliseconds(now), to_milliseconds(now + SLACK))
         names = {AgentName(row.agent) for row in ApprovalRow.select(ApprovalRow.agent).where(overdue)}
         _end(hive, overdue, ApprovalState.EXPIRED, note="nobody decided it in time")
     for name in names:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from hyperhive.core import (
     applied,
     bases,
+    box,
     building,
     builds,
     deployments,
@@ -15,6 +16,7 @@ from hyperhive.core import (
     holding,
     notices,
     observations,
+    operations,
     publishing,
     roster,
     turns,
@@ -50,6 +52,7 @@ def run(hive: Hive, number: int, *, operation: int, say: Callable[[str], None] =
                 _check_onto(DeploymentRow.get(DeploymentRow.number == number), agent)
             carry_out(hive, agent, number, say=say)
         publishing.follow(hive, name)
+        _move_in(hive, name)
     return deployments.get(hive, number)
 
 
@@ -62,7 +65,7 @@ def update(
     """
     if operation is None and _is_up_to_date(hive, name):
         return None
-    with holding.under_way(hive, name, Verb.UPDATE, by=by, number=operation):
+    with holding.under_way(hive, name, Verb.UPDATE, by=by, number=operation) as held:
         publishing.settle(hive, name)
         with hive.db.read():
             agent = roster.living(name)
@@ -75,10 +78,21 @@ def update(
                 number=number, agent=name, occasion=Occasion.UPDATE, commit=commit, onto=commit, approved_by=by,
                 started_at=hive.now(),
             ).execute()  # fmt: skip
+            # Whoever follows the build finds its lines by that.
+            operations.remember(held, str(number))
         with failing(hive, number):
             carry_out(hive, agent, number, say=say)
         publishing.follow(hive, name)
+        _move_in(hive, name)
     return deployments.get(hive, number)
+
+
+def _move_in(hive: Hive, name: AgentName) -> None:
+    """Have the container as it was deployed, unless the agent is stopped, or at work: then it changes when it begins anew."""
+    with hive.db.read():
+        wanted = roster.living(name).wanted
+    if wanted is Wanted.STARTED:
+        box.bring_up(hive, name)
 
 
 def again(hive: Hive, number: int, *, by: str) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Deployments: which commits an agent was given, or is to be given, one row each."""
 
+import os
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
@@ -10,11 +11,13 @@ from hyperhive.core import doorbell, notices, operations
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import is_held
 from hyperhive.core.messages import NUMBER_MOST, no_such_agent
-from hyperhive.core.model import AgentName, DeploymentOutcome, Occasion, Verb
-from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow
+from hyperhive.core.model import AgentName, DeploymentOutcome, Occasion, OperationState, Verb
+from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, OperationRow
 
 ERROR_MOST: Final = 4000
+DIED: Final = "whoever carried it out died, or nobody came to do it"
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -135,6 +138,69 @@ def unsettle(hive: Hive, name: AgentName) -> int:
     return operations.ask(hive, name, Verb.PUBLISH, by=operations.HIVE)
 
 
+def is_queued(number: int) -> bool:
+    """Somebody is still to carry a deployment out. Within a read or write."""
+    return (
+        OperationRow.select()
+        .where(
+            OperationRow.verb.in_((Verb.DEPLOY, Verb.UPDATE)),
+            OperationRow.argument == str(number),
+            OperationRow.state == OperationState.PENDING,
+        )
+        .exists()
+    )
+
+
+def end_dead(hive: Hive) -> None:
+    """Fail what nobody carries out any more, tell its proposers, and ask for the references to follow."""
+    with hive.db.read():
+        names = {AgentName(row.agent) for row in _open() if not is_queued(row.number)}
+    if not (names := {name for name in names if not is_held(hive.paths.operation_lock(name))}):
+        return
+    told: list[AgentName] = []
+    with hive.db.write():
+        for name in names:
+            # Whoever has come to carry one out meanwhile holds the agent, and begins it after this.
+            if not is_held(hive.paths.operation_lock(name)):
+                told += bury(hive, name, why=DIED)
+                unsettle(hive, name)
+    for who in told:
+        doorbell.ring(hive.paths, who)
+    doorbell.ring_hive(hive.paths)
+
+
+def bury(hive: Hive, name: AgentName, *, current: int | None = None, why: str) -> list[AgentName]:
+    """Fail what nobody carries out any more of an agent: all but what is queued, and the `current` one. Within a write.
+
+    By the one who holds the agent, or while nobody does. Gives back whom to ring for.
+    """
+    told: list[AgentName] = []
+    for row in [row for row in _open(name) if row.number != current and not is_queued(row.number)]:
+        DeploymentRow.update(outcome=DeploymentOutcome.FAILED, error=why, ended_at=hive.now()).where(
+            DeploymentRow.number == row.number, DeploymentRow.outcome.is_null()
+        ).execute()
+        told += tell_failed(hive, row, why)
+    return told
+
+
+def failed_builds(hive: Hive, name: AgentName) -> list[int]:
+    """The deployments of an agent that failed and of which something was built is still there."""
+    try:
+        kept = [int(number) for number in os.listdir(hive.paths.builds(name)) if number.isdigit()]
+    except OSError:
+        return []
+    with hive.db.read():
+        failed = DeploymentRow.select(DeploymentRow.number).where(
+            DeploymentRow.agent == name, DeploymentRow.outcome == DeploymentOutcome.FAILED
+        )
+        return [row.number for row in failed.where(DeploymentRow.number.in_(kept))]
+
+
 def deployment_from(row: DeploymentRow) -> Deployment:
     """The value of a row."""
     return Deployment(**{field: getattr(row, field) for field in Deployment.__struct_fields__})
+
+
+def _open(name: AgentName | None = None) -> list[DeploymentRow]:
+    rows = DeploymentRow.select().where(DeploymentRow.outcome.is_null())
+    return list(rows if name is None else rows.where(DeploymentRow.agent == name))

@@ -13,7 +13,7 @@ from typing import Final
 
 from inotify_simple import INotify, flags
 
-from hyperhive.core import approvals, doorbell, eligibility, process, questions, systemd
+from hyperhive.core import approvals, containers, doorbell, eligibility, process, questions, systemd
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_harnesses import HubHarnesses
@@ -86,6 +86,7 @@ class Hub:
         self._selector.register(self._bells.fileno(), selectors.EVENT_READ, self._hear_bells)
         self._meet()
         self._hear_bells()
+        self._bring_back()
         self._look()
         # The sockets are there: who connects meanwhile waits in line.
         self._children.prepare()
@@ -113,6 +114,14 @@ class Hub:
 
     # ---- who is to work ----
 
+    def _bring_back(self) -> None:
+        """Agents' services are to run again after the machine was started, mail or not."""
+        try:
+            for name in containers.ask_back(self._hive):
+                self._log(f"the container of {name} ended with the machine, and is started")
+        except HyperhiveError as error:
+            self._log(f"containers that ended with the machine are not started: {error}")
+
     def _look(self) -> None:
         """Ask the database who is eligible, and start them while there is room; put right missing sockets."""
         now = time.monotonic()
@@ -123,7 +132,6 @@ class Hub:
                 workers.look()
         try:
             self._sockets.open_all()
-            self._resolve_questions()
             waiting = [one.name for one in eligibility.eligible(self._hive)]
             for due in filter(
                 None, (eligibility.next_due(self._hive), questions.next_due(self._hive), approvals.next_deadline(self._hive))
@@ -161,18 +169,11 @@ class Hub:
         try:
             again = self._operations.look()
         except HyperhiveError as error:
-            # As with questions: agents go on all the same.
+            # On a full disk agents go on all the same.
             self._log(f"operations cannot be carried out: {error}")
             again = now + AGAIN
         if again is not None:
             self._next_look = min(self._next_look, again)
-
-    def _resolve_questions(self) -> None:
-        try:
-            questions.resolve_overdue(self._hive)
-        except HyperhiveError as error:
-            # On a full disk agents go on all the same.
-            self._log(f"questions that are overdue cannot be ended: {error}")
 
     def _reap(self) -> None:
         """Notice what has ended; who worked is looked at again."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import approvals, deployments, doorbell, holding, notices, operations, publishing
+from hyperhive.core import deployments, holding, housekeeping, operations, publishing
 from hyperhive.core.errors import HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_workers import Workers
@@ -16,6 +16,8 @@ from hyperhive.core.model import OPERATOR, AgentName, Operation
 # Those that wait for a turn to end are not counted: they do nothing, and there are no more of them than turns.
 MOST: Final = 4
 AGENT_MOST: Final = 2
+# How soon is tried again what the disk did not take, in seconds.
+AGAIN: Final = 2.0
 # How often one is started that ends without having begun, and the waits before that, in seconds.
 TRIES: Final = 3
 PAUSE: Final = 2.0
@@ -45,7 +47,13 @@ class HubOperations:
     def look(self) -> float | None:
         """Start what waits and can be done now. Gives back when to look again at the latest (monotonic), or None."""
         now = time.monotonic()
-        self._tidy(now)
+        again: list[float] = []
+        try:
+            self._tidy(now)
+        except HyperhiveError as error:
+            # On a full disk the rest goes on all the same.
+            self._log(f"what is overdue or dead cannot be ended: {error}")
+            again.append(now + AGAIN)
         for number in self.numbers - self._started.keys():
             # An earlier hub started it, and it outlived that one.
             with suppress(NotFound):
@@ -53,11 +61,11 @@ class HubOperations:
         waiting = [one for one in operations.ready(self._hive) if one.number not in self.numbers]
         # No open database crosses a fork.
         self._hive.close()
-        paused = [pause for one in waiting if (pause := self._not_before.get(one.number, 0.0)) > now]
+        again += [pause for one in waiting if (pause := self._not_before.get(one.number, 0.0)) > now]
         for one in waiting:
             if self._not_before.get(one.number, 0.0) <= now and self._has_room(one):
                 self._start(one, now)
-        return min(paused, default=None)
+        return min(again, default=None)
 
     def reap(self) -> bool:
         """Notice those that have ended. Says whether there was one."""
@@ -94,35 +102,21 @@ class HubOperations:
 
     def _tidy(self, now: float) -> None:
         """What waited for too long ends; what somebody who died has left half-done is asked to be put right."""
-        approvals.resolve_overdue(self._hive)
+        waiting = operations.waiting(self._hive)
+        for line in housekeeping.tidy(self._hive, known=self._known):
+            self._log(line)
         # A few at a time: what somebody waits for comes between them.
         unsettled = self._patience.due(publishing.unsettled(self._hive), now)[:MOST]
-        waiting = operations.waiting(self._hive)
-        dead = holding.dead(self._hive)
-        if unsettled or dead or operations.is_overdue(self._hive, known=self._known):
-            self._put_right(unsettled, dead)
+        if unsettled:
+            with self._hive.db.write():
+                for name in unsettled:
+                    deployments.unsettle(self._hive, name)
         # What was seen in time is this hub's to do: it may have to wait for a place, and the clock may jump.
         self._known = waiting
         for tried in (self._tries, self._not_before):
             for number in tried.keys() - waiting - self.numbers:
                 del tried[number]
         self._patience.tried(unsettled, now)
-
-    def _put_right(self, unsettled: Sequence[AgentName], dead: Sequence[Operation]) -> None:
-        told = []
-        with self._hive.db.write():
-            holding.bury(self._hive, [one.number for one in dead])
-            for one in dead:
-                told += notices.tell_not_done(self._hive, one, "its process died")
-            for one in operations.expire(self._hive, known=self._known):
-                self._log(f"operation {one.number}, {one.verb} of {one.agent}, waited for too long")
-                told += notices.tell_not_done(self._hive, one, "nobody came to do it in ten minutes")
-            for name in unsettled:
-                deployments.unsettle(self._hive, name)
-        for name in told:
-            doorbell.ring(self._hive.paths, name)
-        for one in dead:
-            operations.ring_asker(self._hive, one.asked_by)
 
 
 class Patience:

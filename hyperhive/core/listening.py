@@ -94,6 +94,11 @@ def listen(address: Address, say: Callable[[str], None], *, patience: float = PA
         time.sleep(_PAUSE)
 
 
+def actual(address: Address, listener: socket.socket) -> Address:
+    """The address that a socket got: of a port of 0, the one that was free."""
+    return address if address.path is not None else Address(address.host, listener.getsockname()[1])
+
+
 def holder(address: Address) -> str | None:
     """The program that listens there, as far as this user may know: `nginx (pid 812)`."""
     inodes = set(_listening_at(address.path) if address.path is not None else _listening(address.port))

@@ -7,9 +7,10 @@ import msgspec
 from peewee import Expression
 
 from hyperhive.core import notices
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName
-from hyperhive.core.tables import AgentRow, ObservationRow, to_milliseconds
+from hyperhive.core.tables import AgentRow, ObservationRow
 
 _RECORD: Final = """
     INSERT INTO observation (agent, running, logged_in, up_to_date, known_epoch, boot, at, crashes)

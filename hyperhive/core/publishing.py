@@ -14,7 +14,6 @@ from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 MAIN: Final = "refs/heads/main"
 # How long another one may take to publish, in seconds.
 LOCK_MOST: Final = 60.0
-DIED: Final = "whoever carried it out died, or nobody came to do it"
 # Whose references were to follow the rows, and did not. The words are those of an index, which counts with them alone.
 _UNPUBLISHED: Final = """
     SELECT agent FROM operation AS last WHERE verb = 'publish' AND state IN ('failed', 'expired') AND NOT EXISTS (
@@ -34,14 +33,13 @@ def settle(hive: Hive, name: AgentName, *, current: int | None = None, adopting:
     if adopting:
         adopt(hive, name)
     with hive.db.write():
-        dead = _dead(name, current)
-        told = [one for row in dead for one in _bury(hive, row, DIED)]
+        told = deployments.bury(hive, name, current=current, why=deployments.DIED)
     for who in told:
         doorbell.ring(hive.paths, who)
-    for row in dead:
+    for number in deployments.failed_builds(hive, name):
         # What cannot be removed now is in nobody's way.
         with suppress(HyperhiveError):
-            building.discard(hive, name, row.number)
+            building.discard(hive, name, number)
     if applied.exists(hive, name):
         applied.forget_incoming(hive, name)
         return
@@ -60,7 +58,7 @@ def withdraw(hive: Hive, name: AgentName, *, reason: str) -> list[AgentName]:
 
     Gives back whom to ring for.
     """
-    return [one for row in _dead(name, None) for one in _bury(hive, row, reason)]
+    return deployments.bury(hive, name, why=reason)
 
 
 def adopt(hive: Hive, name: AgentName) -> None:
@@ -133,7 +131,7 @@ def unsettled(hive: Hive) -> list[AgentName]:
         found = {row.agent for row in EntryRow.select().where(EntryRow.published == False)}
         found |= {agent for (agent,) in hive.db.ask(_UNPUBLISHED)}
         for row in DeploymentRow.select().where(DeploymentRow.outcome.is_null()):
-            if not _is_queued(row.number):
+            if not deployments.is_queued(row.number):
                 found.add(row.agent)
         without = AgentRow.select(AgentRow.name).join(DeploymentRow, on=(DeploymentRow.number == AgentRow.deployed))
         found |= {agent.name for agent in without.where(AgentRow.wanted != Wanted.DESTROYED, DeploymentRow.commit.is_null())}
@@ -177,31 +175,3 @@ def _entry(row: EntryRow) -> meta.Entry:
         number=row.number, agent=row.agent, what=row.occasion.value, deployment=row.deployment, commit=row.commit,
         by=row.by, at=row.at, base=row.base, subject=row.subject,
     )  # fmt: skip
-
-
-def _dead(name: AgentName, current: int | None) -> list[DeploymentRow]:
-    """Deployments that nobody carries out any more. Within a read or write, by the one who holds the agent."""
-    return [
-        row
-        for row in DeploymentRow.select().where(DeploymentRow.agent == name, DeploymentRow.outcome.is_null())
-        if row.number != current and not _is_queued(row.number)
-    ]
-
-
-def _is_queued(number: int) -> bool:
-    return (
-        OperationRow.select()
-        .where(
-            OperationRow.verb.in_((Verb.DEPLOY, Verb.UPDATE)),
-            OperationRow.argument == str(number),
-            OperationRow.state == OperationState.PENDING,
-        )
-        .exists()
-    )
-
-
-def _bury(hive: Hive, row: DeploymentRow, why: str) -> list[AgentName]:
-    DeploymentRow.update(outcome=DeploymentOutcome.FAILED, error=why, ended_at=hive.now()).where(
-        DeploymentRow.number == row.number, DeploymentRow.outcome.is_null()
-    ).execute()
-    return deployments.tell_failed(hive, row, why)

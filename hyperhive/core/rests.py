@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from hyperhive.core import notices, observations
+from hyperhive.core import eligibility, notices, observations
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Blocked, Outcome
 from hyperhive.core.tables import AgentRow, TurnRow
@@ -13,6 +13,9 @@ REST: Final = 30
 REST_MOST: Final = 600
 # A usage limit is never waited for longer: accounts are counted by the week.
 LIMIT_MOST: Final = timedelta(days=8)
+# Agents that share an account are held back until the same moment: they go on so far apart, up to so much later.
+APART: Final = timedelta(seconds=2)
+APART_MOST: Final = timedelta(minutes=2)
 
 
 def hold_back(
@@ -43,6 +46,8 @@ def hold_back(
                 notice = f"not_ready: {name} cannot work now: {error}. It is tried again; `hyperhive logs {name}` tells more."
         case _:
             return []
+    if until is not None:
+        until = _moment_of_its_own(name, until)
     AgentRow.update(
         blocked=blocked,
         blocked_since=None if blocked is Blocked.NONE else now,
@@ -54,6 +59,22 @@ def hold_back(
     if (refused_at is None) != (agent.login_refused_at is None):
         return observations.to_ring(observations.note_login(hive, name, holds=refused_at is None))
     return notices.notify(hive, notices.watchers(name), notice) if notice is not None else []
+
+
+def lift_passed(hive: Hive) -> None:
+    """Let those go on whose limit has passed. They may go on already; this is what their rows say."""
+    now = hive.now()
+    with hive.db.read():
+        held = list(AgentRow.select().where(AgentRow.blocked == Blocked.LIMITED))
+    if not (passed := [row.name for row in held if eligibility.has_passed(row, now)]):
+        return
+    with hive.db.write():
+        for row in AgentRow.select().where(AgentRow.name.in_(passed), AgentRow.blocked == Blocked.LIMITED):
+            # How often it was held back stays, until a turn ends well.
+            if eligibility.has_passed(row, now):
+                AgentRow.update(blocked=Blocked.NONE, blocked_since=None, blocked_until=None, blocked_reason=None).where(
+                    AgentRow.name == row.name
+                ).execute()
 
 
 def lifted() -> dict[str, object]:
@@ -79,3 +100,14 @@ def _ended_so_before(name: AgentName, turn: int | None, outcome: Outcome) -> boo
         .first()
     )
     return before is not None and before.outcome is outcome
+
+
+def _moment_of_its_own(name: AgentName, until: datetime) -> datetime:
+    """The first moment from `until` on at which no other agent goes on. Within a write."""
+    near = AgentRow.blocked_until.between(until - APART, until + APART_MOST)
+    others = AgentRow.select(AgentRow.blocked_until).where(AgentRow.blocked == Blocked.LIMITED, AgentRow.name != name, near)
+    moment = until
+    for taken in sorted(row.blocked_until for row in others if row.blocked_until is not None):
+        if taken - APART < moment < taken + APART:
+            moment = taken + APART
+    return min(moment, until + APART_MOST)

@@ -16,7 +16,7 @@ from hyperhive.core.errors import Unavailable
 UNITS: Final = "HYPERHIVE_UNITS"
 # How long systemd may take to answer, in seconds; a unit that is started or stopped may take longer than its own limits.
 ANSWER_MOST: Final = 10.0
-CHANGE_MOST: Final = 120.0
+CHANGE_MOST: Final = 900.0
 _SYSTEM: Final = Path("/run/systemd/system")
 _GROUPS: Final = Path("/proc/self/cgroup")
 # One that ends is not counted: what is asked of it now is queued.

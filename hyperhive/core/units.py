@@ -81,6 +81,8 @@ def _hub(ground: Ground) -> Unit:
             ("Environment", f"{systemd.UNITS}={ground.manager}"),
             ("Restart", "always"),
             ("RestartSec", "1s"),
+            # What its children need takes seconds to load, on a slow machine minutes.
+            ("TimeoutStartSec", "10min"),
             # Its own children end with it; harnesses and operations are units of their own.
             ("KillMode", "mixed"),
             ("TimeoutStopSec", f"{STOP_MOST}s"),
@@ -123,6 +125,8 @@ def _worker(ground: Ground, kind: str) -> Lines:
         # The agent CLI has a group with limits of its own below this one, and the harness lives to say what has happened.
         ("Delegate", "yes"),
         ("OOMPolicy", "continue"),
+        # The group below decides.
+        ("TasksMax", "infinity"),
         ("KeyringMode", "private"),
         *([("CapabilityBoundingSet", _NEVER)] if ground.manager is Manager.SYSTEM else []),
     ]

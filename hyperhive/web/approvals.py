@@ -60,9 +60,14 @@ def review(number: int) -> str:
 
 def lines(diff: str) -> list[tuple[str, str]]:
     """The lines of a difference, each with the tone in which it is shown."""
+    found: list[tuple[str, str]] = []
+    in_file = False
     # Only git's own ends of lines: others that are in a file would make lines that it has not.
-    written = diff.removesuffix("\n").split("\n") if diff else []
-    return [(_TONES.get(line[:1], "file"), line.expandtabs(4)) for line in written]
+    for line in diff.removesuffix("\n").split("\n") if diff else ():
+        # What stands before the first place of a file is about the file, also `---` and `+++`.
+        in_file = line.startswith("@@") or (in_file and not line.startswith("diff "))
+        found.append((_TONES.get(line[:1], "file") if in_file else "file", line.expandtabs(4)))
+    return found
 
 
 def given(asked: Approval) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -87,6 +88,20 @@ def let_in(secret: str) -> None:
     session[_SECRET] = secret
     # Now, so that this is the one cookie of the session.
     generate_csrf()
+
+
+def ticket() -> Callable[[], bool]:
+    """Says whether whoever asks now is logged in still, at any later time."""
+    of, secret = hive(), session.get(_SECRET)
+
+    def holds() -> bool:
+        try:
+            access.check(of, AccessKind.SESSION, secret if isinstance(secret, str) else "")
+        except Denied:
+            return False
+        return True
+
+    return holds
 
 
 def forget() -> None:

@@ -3,7 +3,10 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -12,21 +15,22 @@ from gunicorn.workers.gthread import ThreadWorker
 from typing_extensions import override
 
 from hyperhive.core import process
-from hyperhive.core.errors import Conflict
+from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
-from hyperhive.core.listening import Address, listen
+from hyperhive.core.listening import PATIENCE, Address, actual, listen
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.log import Log
 from hyperhive.core.paths import Paths
 from hyperhive.web import here
 from hyperhive.web.app import make
-from hyperhive.web.live import CLIENTS_MOST
+from hyperhive.web.pulse import CLIENTS_MOST
 
 # One for each open page, and some for what is asked for meanwhile.
 THREADS: Final = CLIENTS_MOST + 32
 # How long what is being answered may take when the server ends, in seconds.
 _GRACE: Final = 5
 LOCK: Final = "web"
+_PAUSE: Final = 0.1
 
 
 class Worker(ThreadWorker):
@@ -42,6 +46,12 @@ class Worker(ThreadWorker):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         here.end(self.wsgi)
         super().handle_exit(sig, frame)
+
+    @override
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        # Also for Ctrl-C, which reaches this process as well.
+        here.end(self.wsgi)
+        super().handle_quit(sig, frame)
 
 
 class Server(BaseApplication):
@@ -69,8 +79,6 @@ class Server(BaseApplication):
             "accesslog": None,
             "loglevel": "warning",
             "proc_name": "hyperhive web",
-            # Only the program itself says what runs; also no `GUNICORN_CMD_ARGS`.
-            "raw_env": [],
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
@@ -78,20 +86,33 @@ class Server(BaseApplication):
     @override
     def load(self) -> object:
         # In the worker, behind the fork: no open database crosses one.
-        return make(Hive(self._paths), hosts=self._hosts, log=self._log)
+        app = make(Hive(self._paths), hosts=self._hosts, log=self._log)
+        # The first page is drawn before somebody waits for it; what is wrong is said to whoever comes.
+        with suppress(HyperhiveError):
+            here.board(app).look()
+        return app
 
 
-def run(hive: Hive, address: Address, say: Callable[[str], None], *, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `say` is told what is waited for; `ready` is called when it listens.
+def run(hive: Hive, address: Address, say: Callable[[str], None], *, ready: Callable[[Address], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `say` is told what is waited for; `ready` is told where it listens: a port of 0 is any.
 
     Raises `Conflict` when this hive has a dashboard already, or when another program has the address.
     """
     process.follow_parent()
-    hosts = address.names(hive.settings.web.hosts)
+    others = hive.settings.web.hosts
     with Lock(hive.paths.lock(LOCK)) as lock:
-        if not lock.take():
-            raise Conflict(f"this hive has a dashboard already: {holder(hive.paths.lock(LOCK))}", hint="hyperhive web login")
+        _take(lock, hive.paths.lock(LOCK))
         listener = listen(address, say)
-        ready()
+        where = actual(address, listener)
+        ready(where)
         hive.close()
-        Server(hive.paths, listener, hosts, Log("web", hive.paths.log / "web.log")).run()
+        Server(hive.paths, listener, where.names(others), Log("web", hive.paths.log / "web.log")).run()
+
+
+def _take(lock: Lock, path: Path) -> None:
+    """Be the one dashboard of the hive, once an earlier one has ended, which holds the lock as long as it answers somebody."""
+    until = time.monotonic() + PATIENCE
+    while not lock.take():
+        if time.monotonic() > until:
+            raise Conflict(f"this hive has a dashboard already: {holder(path)}", hint="hyperhive web login")
+        time.sleep(_PAUSE)

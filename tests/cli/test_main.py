@@ -98,7 +98,7 @@ def test_the_help_needs_no_database_no_drawing_no_tools() -> None:
 def test_a_command_that_reads_into_a_pipe_imports_neither_drawing_nor_tools(words: list[str], ada: AgentName) -> None:
     loaded = modules(*words)
     assert "peewee" in loaded
-    assert not loaded & {"rich", "mcp", "asyncio", "http", "hyperhive.mcp", "hyperhive.demo"}
+    assert not loaded & {"rich", "mcp", "asyncio", "http", "flask", "hyperhive.mcp", "hyperhive.demo", "hyperhive.web"}
 
 
 def test_a_terminal_is_drawn_on_with_rich(ada: AgentName) -> None:

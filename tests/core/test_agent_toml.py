@@ -137,12 +137,23 @@ def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
     assert read(write(config)) == (config, [])
 
 
+def keys_of(struct: type[msgspec.Struct]) -> list[str]:
+    """What may stand in the file: services are files of their own."""
+    return [field for field in struct.__struct_fields__ if field != "services"]
+
+
+def test_services_are_no_key() -> None:
+    with pytest.raises(Invalid, match="files of their own") as refused:
+        read(b'[services]\n"x.service" = "[Service]"\n')
+    assert refused.value.hint == "units/matrix-bridge.service"
+
+
 def test_a_new_file_says_every_key_and_changes_nothing() -> None:
     text = write(AgentConfig()).decode()
     active = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert active == ["[tools]", "[env]", "[limits]"]
     for struct in (AgentConfig, Tools, AgentLimits, Mount, McpServer):
-        for field in struct.__struct_fields__:
+        for field in keys_of(struct):
             assert f"# {field} = " in text or f"[{field}]" in text or f"# [{field}." in text, field
 
 
@@ -248,7 +259,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     }  # fmt: skip
     for section, value in usual.items():
         rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", sections[section], re.MULTILINE)
-        assert [key for key, _ in rows] == list(value.__struct_fields__)
+        assert [key for key, _ in rows] == keys_of(type(value))
         for key, default in rows:
             if default.startswith("`"):
                 given = tomllib.loads(f"x = {default.strip('`')}")["x"]
@@ -263,7 +274,7 @@ def test_the_example_of_the_reference_is_read() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
     config, warnings = read(example.encode())
     assert not warnings
-    assert {field for field in AgentConfig.__struct_fields__ if getattr(config, field) == getattr(AgentConfig(), field)} == {
+    assert {field for field in keys_of(AgentConfig) if getattr(config, field) == getattr(AgentConfig(), field)} == {
         "network", "limits",
     }  # fmt: skip
 

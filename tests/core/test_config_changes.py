@@ -18,6 +18,10 @@ def limits(**given: object) -> AgentConfig:
     return AgentConfig(limits=AgentLimits(**given))  # type: ignore[arg-type]  # each case gives a field its own type
 
 
+def unit(program: str, *lines: str) -> str:
+    return "\n".join(["[Unit]", "", "[Service]", f"ExecStart={program}", *lines, ""])
+
+
 @pytest.mark.parametrize(
     ("before", "after", "key", "grows", "sentence"),
     [
@@ -48,6 +52,14 @@ def limits(**given: object) -> AgentConfig:
          AgentConfig(mcp_servers={"x": McpServer("a", env={"T": "2"})}),
          "mcp_servers.x", True, "MCP server x: a (all its tools) with T → a (all its tools) with T, another value of T"),
         (AgentConfig(mcp_servers={"matrix": MATRIX}), USUAL, "mcp_servers.matrix", False, "no longer has the MCP server matrix"),
+        (USUAL, AgentConfig(services={"x.service": unit("/opt/agent/x --to y")}), "services.x.service", True,
+         "runs the service x.service: /opt/agent/x --to y"),
+        (AgentConfig(services={"x.service": unit("a")}), AgentConfig(services={"x.service": unit("b")}),
+         "services.x.service", True, "runs the service x.service: a → b"),
+        (AgentConfig(services={"x.service": unit("a")}), AgentConfig(services={"x.service": unit("a", "Restart=always")}),
+         "services.x.service", True, "runs the service x.service: a → a, with other settings"),
+        (AgentConfig(services={"x.service": unit("a")}), USUAL, "services.x.service", False,
+         "no longer runs the service x.service"),
         (AgentConfig(tools=Tools(allow=())), AgentConfig(tools=Tools(allow=("Bash",))), "tools.allow", True,
          "uses Bash without asking"),
         (AgentConfig(tools=Tools(allow=("Bash",))), AgentConfig(tools=Tools(allow=())), "tools.allow", False,
@@ -70,7 +82,7 @@ def limits(**given: object) -> AgentConfig:
         (USUAL, AgentConfig(role="a\nb"), "role", False, "its role is now: a\\nb"),
         (AgentConfig(role="a"), USUAL, "role", False, "has no role of its own"),
     ],
-    ids=range(35),
+    ids=range(39),
 )  # fmt: skip
 def test_each_change_is_one_plain_sentence(before: AgentConfig, after: AgentConfig, key: str, grows: bool, sentence: str) -> None:
     (change,) = changes(before, after)

@@ -123,6 +123,15 @@ def test_a_program_is_installed_by_the_name_of_its_package(clone: Clone) -> None
 
 
 @pytest.mark.root
+def test_a_browser_is_installed_only_where_no_test_may_be_skipped(clone: Clone) -> None:
+    clone.program("apt-get")
+    assert clone.setup().returncode == 0
+    assert clone.calls("apt-get") == []
+    assert clone.setup(HYPERHIVE_NO_SKIP="1").returncode == 0
+    assert [call.split()[-1] for call in clone.calls("apt-get")] == ["chromium"]
+
+
+@pytest.mark.root
 def test_root_installs_missing_programs_by_apt(clone: Clone) -> None:
     (clone.bin / "socat").unlink()
     clone.program("apt-get", 'case "$*" in *update*) >lists;; *) [ -e lists ];; esac')

@@ -29,10 +29,18 @@ def lacks(mark: str) -> str | None:
             return _lacks_cgroup()
         case "systemd":
             return _lacks_systemd()
+        case "browser":
+            return None if chromium() else "needs chromium"
         case "claude":
             return None if claude_program() else "needs the claude program: the extra `claude`, or one on PATH"
         case _:
             raise ValueError(f"no mark {mark!r}")
+
+
+def chromium() -> Path | None:
+    """The system's own browser, which Debian and others call so, or one of its other names."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return Path(found) if found else None
 
 
 def claude_program() -> Path | None:

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from playwright.sync_api import Browser, sync_playwright
 
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
 from hyperhive.web.app import make
 from tests.core.hives import ADA, BOB, add_agent, hive_in
+from tests.support import machine
+from tests.web.looking import Look
+from tests.web.site import Site
 from tests.web.visitor import HOST, Visitor
 
 
@@ -41,3 +45,29 @@ def operator(app: Flask, hive: Hive) -> Visitor:
     visitor = Visitor(app, hive)
     visitor.log_in()
     return visitor
+
+
+@pytest.fixture
+def site(hive: Hive) -> Iterator[Site]:
+    """The hive, served."""
+    with Site(hive) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests."""
+    found = machine.chromium()
+    with sync_playwright() as playwright:
+        # Its own sandbox needs what root in a container has not; nothing but our own pages is looked at.
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look(site: Site, chromium: Browser) -> Iterator[Look]:
+    """Opens pages as the operator; each test begins with a browser that knows nothing."""
+    looking = Look(site, chromium)
+    yield looking
+    looking.close()
