@@ -57,10 +57,17 @@ class Manager(StrEnum):
 
     def living(self, pattern: str) -> set[str]:
         """The names of the units that run, or begin to. Raises what `process.run` does."""
-        listing = self.run(
-            "list-units", "--no-pager", "--plain", "--no-legend", "--full", _LIVING, pattern, timeout=ANSWER_MOST
-        ).text()
-        return {line.split()[0] for line in listing.splitlines() if line.strip()}
+        return units_in(self.run(*living_words(pattern), timeout=ANSWER_MOST).stdout)
+
+
+def living_words(pattern: str) -> tuple[str, ...]:
+    """The words of `systemctl` that list the units that run, or begin to."""
+    return ("list-units", "--no-pager", "--plain", "--no-legend", "--full", _LIVING, pattern)
+
+
+def units_in(listing: bytes) -> set[str]:
+    """The names of the units in such a list."""
+    return {line.split()[0] for line in listing.decode("utf-8", "replace").splitlines() if line.strip()}
 
 
 def own_manager(environment: Mapping[str, str]) -> Manager | None:
