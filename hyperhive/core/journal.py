@@ -1,7 +1,6 @@
 """An agent's journal: what its harness wrote about itself, and what its container did."""
 
 import heapq
-import os
 import select
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 import msgspec
 
-from hyperhive.core import install, messages, units
+from hyperhive.core import messages
 from hyperhive.core.agent_log import Unit, file_of, who
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.journald import Entries
+from hyperhive.core.journals import kept_by_journald
 from hyperhive.core.log_file import LogFile, Written
 from hyperhive.core.model import AgentName
-from hyperhive.core.systemd import Manager
 from hyperhive.core.tables import AgentRow
 
 if TYPE_CHECKING:
@@ -108,17 +107,24 @@ class Journal:
         if not 0 <= lines <= LINES_MOST:
             raise Invalid(f"a journal shows 0 to {LINES_MOST} lines", hint=f"-n {LINES_MOST}")
         with hive.db.read():
-            if AgentRow.get_or_none(AgentRow.name == name) is None:
+            row = AgentRow.get_or_none(AgentRow.name == name)
+            if row is None:
                 raise messages.no_such_agent(name)
         self._lines = lines
         self._since = since
-        self._fds: list[int] = []
         boot = None if all_boots else hive.boot()
         self._sources: list[tuple[Unit, Source]] = []
         for unit in (one for one in Unit if one in units):
             self._sources.append((unit, LogFile(file_of(hive, name, unit), boot=boot, follows=follows)))
-            for words in _journalctl(hive, name, unit):
-                entries = Entries(words, who=who(name, unit), lines=lines, since=since, this_boot=not all_boots)
+            for place in kept_by_journald(hive, row, unit):
+                entries = Entries(
+                    place.words,
+                    who=who(name, unit),
+                    lines=lines,
+                    since=since,
+                    this_boot=not all_boots,
+                    is_foreign=place.is_foreign,
+                )
                 self._sources.append((unit, entries))
         # The watch begins before the first look, so nothing falls between a look and the wait after it.
         self._watch = _watch(hive.paths.agent_log(name)) if follows else None
@@ -127,7 +133,8 @@ class Journal:
         """The last lines. Raises `Unavailable` for what cannot be read, `Denied` for who may not."""
         found = [(unit, _last(self._wanted(source.newest()), self._lines)) for unit, source in self._sources]
         if self._watch is not None:
-            self._fds += [source.follow() for _, source in self._sources if isinstance(source, Entries)]
+            for source in self._entries():
+                source.follow()
         return _last(_merged(found), self._lines)
 
     def more(self) -> list[Line]:
@@ -137,7 +144,8 @@ class Journal:
     def filenos(self) -> list[int]:
         """The descriptors that tell of more; none where it has to be looked every now and then."""
         fd = None if self._watch is None else self._watch.fileno()
-        return [] if fd is None else [fd, *self._fds]
+        followed = [source.fileno() for source in self._entries()]
+        return [] if fd is None else [fd, *(one for one in followed if one is not None)]
 
     def wait(self) -> None:
         """Return when there may be more."""
@@ -165,6 +173,9 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def _entries(self) -> list[Entries]:
+        return [source for _, source in self._sources if isinstance(source, Entries)]
+
     def _wanted(self, written: list[Written]) -> list[Written]:
         since = self._since
         return written if since is None else [one for one in written if one.at is not None and one.at >= since]
@@ -187,11 +198,3 @@ def _merged(found: Sequence[tuple[Unit, list[Written]]]) -> list[Line]:
     lines = [[Line(one.at, unit, one.text) for one in written] for unit, written in found]
     # Each in its own order: a clock that was set back makes none of them a mess.
     return list(heapq.merge(*lines, key=lambda one: one.at or _EVER))
-
-
-def _journalctl(hive: Hive, name: AgentName, unit: Unit) -> list[list[str]]:
-    """The words that lead to what journald keeps of a unit, where it keeps something."""
-    manager = install.keeper(hive.paths, os.environ) if unit is Unit.HARNESS else None
-    if manager is None:
-        return []
-    return [["journalctl", f"{'--unit' if manager is Manager.SYSTEM else '--user-unit'}={units.of_agent(name)}"]]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from hyperhive.core import process
-from hyperhive.core.errors import CommandFailed, Denied, Unavailable
+from hyperhive.core.errors import CommandFailed, Denied, HyperhiveError, Unavailable
 from hyperhive.core.log_file import Written
 
 # systemd.journal-fields(7). `--all`: without it what is longer than 4096 bytes is left out.
@@ -29,46 +29,51 @@ class Entries:
     """The entries that `words` lead to: journalctl, and what picks the journal.
 
     What begins with `who` is a process' of hyperhive's own; else the program is named before the text. The last `lines` are
-    read, of this start of the machine or of all.
+    read, of this start of the machine or of all. Of a journal that `is_foreign`, which an agent may spoil, a line tells that it
+    cannot be read, so that nothing else is hidden by that.
     """
 
     def __init__(
-        self, words: Sequence[str], *, who: str, lines: int, since: datetime | None = None, this_boot: bool = True
+        self,
+        words: Sequence[str],
+        *,
+        who: str,
+        lines: int,
+        since: datetime | None = None,
+        this_boot: bool = True,
+        is_foreign: bool = False,
     ) -> None:
         self._words = list(words)
         self._who = f"{who}: "
         self._lines = lines
         self._since = since
         self._this_boot = this_boot
-        self._after = ""
+        self._is_foreign = is_foreign
+        self._after: str | None = None
         self._child: process.Process | None = None
         self._rest = b""
 
     def newest(self) -> list[Written]:
-        """The last ones, oldest first. Raises `Denied` for who may not read them, `CommandFailed`, `Unavailable`."""
-        from hyperhive.core import output
-
+        """The last ones, oldest first. Raises `Denied` for who may not read them, `CommandFailed`, `Expired`, `Unavailable`."""
         looked_at = time.time()
-        # The newest first, so that it is the oldest that is left out where it is too much.
-        argv = [*self._words, *_WORDS, "--reverse", f"--lines={self._lines}", *(["--boot"] if self._this_boot else [])]
-        if self._since is not None:
-            argv.append(f"--since=@{self._since.timestamp():.3f}")
-        child = process.start(argv, stdin=process.PIPE)
-        found = output.collect(child, argv=argv, most=_READ_MOST, timeout=_SECONDS_MOST)
-        _check(self._words, found.code, found.stderr.decode("utf-8", "replace"))
-        *whole, _ = found.stdout.split(b"\n")
-        entries = [entry for line in whole if (entry := _entry(line)) is not None]
+        try:
+            entries = self._newest()
+        except HyperhiveError as error:
+            return self._spoilt(error)
         cursor = _text(entries[0].get("__CURSOR")) if entries else ""
         self._after = f"--after-cursor={cursor}" if cursor else f"--since=@{looked_at:.3f}"
         return [line for entry in reversed(entries) for line in self._told(entry)]
 
-    def follow(self) -> int:
-        """Begin to read what comes after these. Gives back the descriptor that tells of it. Raises `Unavailable`."""
-        self._child = process.start([*process.with_parent(), *self._words, *_WORDS, "--follow", "--no-tail", self._after])
-        assert self._child.stdout is not None
-        fd = self._child.stdout.fileno()
-        os.set_blocking(fd, False)
-        return fd
+    def follow(self) -> None:
+        """Begin to read what comes after these, where something can. Raises `Unavailable`."""
+        if self._after is not None:
+            self._child = process.start([*process.with_parent(), *self._words, *_WORDS, "--follow", "--no-tail", self._after])
+            assert self._child.stdout is not None
+            os.set_blocking(self._child.stdout.fileno(), False)
+
+    def fileno(self) -> int | None:
+        """What can be read when more came; None where nothing will."""
+        return None if self._child is None or self._child.stdout is None else self._child.stdout.fileno()
 
     def more(self) -> list[Written]:
         """What came. Raises as `newest` does when there will be nothing more."""
@@ -80,8 +85,13 @@ class Entries:
             return []
         if not data:
             said = self._child.stderr.read(process.TAIL).decode("utf-8", "replace")
-            _check(self._words, self._child.wait(), said)
-            raise Unavailable("journalctl has ended", hint=shlex.join(self._words))
+            code = self._child.wait()
+            self.close()
+            try:
+                _check(self._words, code, said)
+                raise Unavailable("journalctl has ended", hint=shlex.join(self._words))
+            except HyperhiveError as error:
+                return self._spoilt(error)
         *whole, self._rest = (self._rest + data).split(b"\n")
         # No more of it than tells that it is too long.
         self._rest = self._rest[: _ENTRY_MOST + 1]
@@ -92,6 +102,26 @@ class Entries:
         if self._child is not None:
             process.end_group(self._child)
             self._child = None
+
+    def _newest(self) -> list[dict[str, Any]]:
+        """The entries, the newest first, so that it is the oldest that is left out where they are too many."""
+        from hyperhive.core import output
+
+        argv = [*self._words, *_WORDS, "--reverse", f"--lines={self._lines}", *(["--boot"] if self._this_boot else [])]
+        if self._since is not None:
+            argv.append(f"--since=@{self._since.timestamp():.3f}")
+        child = process.start(argv, stdin=process.PIPE)
+        found = output.collect(child, argv=argv, most=_READ_MOST, timeout=_SECONDS_MOST)
+        _check(self._words, found.code, found.stderr.decode("utf-8", "replace"))
+        *whole, _ = found.stdout.split(b"\n")
+        return [entry for line in whole if (entry := _entry(line)) is not None]
+
+    def _spoilt(self, error: HyperhiveError) -> list[Written]:
+        """What is told of a journal that cannot be read. Raises the error where it is the machine's own."""
+        if not self._is_foreign:
+            raise error
+        last = error.output.strip().rpartition("\n")[2] if isinstance(error, CommandFailed) else ""
+        return [Written(datetime.now(UTC), f"(its own journal cannot be read: {last or error.message})")]
 
     def _told(self, entry: dict[str, Any]) -> list[Written]:
         text = _text(entry.get("MESSAGE"))

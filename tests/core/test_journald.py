@@ -128,7 +128,9 @@ def test_what_comes_is_read_from_where_it_was_left() -> None:
     entries = Entries(words, who="x", lines=10)
     try:
         assert [one.text for one in entries.newest()] == ["cron[42]: old"]
-        fd = entries.follow()
+        entries.follow()
+        fd = entries.fileno()
+        assert fd is not None
         assert select.select([fd], [], [], 30)[0]
         (line,) = entries.more()
         assert line.text.endswith(" --follow --no-tail --after-cursor=s=1f;i=1;b=b34;m=1;t=2;x=3")
@@ -143,8 +145,30 @@ def test_a_reader_that_ends_says_why() -> None:
         entries = Entries(["sh", "-c", f"case $* in *--follow*) {ends};; esac", "journalctl"], who="x", lines=1)
         try:
             assert entries.newest() == []
-            assert select.select([entries.follow()], [], [], 30)[0]
+            entries.follow()
+            fd = entries.fileno()
+            assert fd is not None
+            assert select.select([fd], [], [], 30)[0]
             with pytest.raises(error):
                 entries.more()
         finally:
             entries.close()
+
+
+def test_a_journal_that_an_agent_has_spoilt_says_so_and_hides_nothing_else() -> None:
+    gone = Entries(journalctl(errors="Failed to open /x: No such file", code=1), who="x", lines=1, is_foreign=True)
+    (line,) = gone.newest()
+    assert line.text == "(its own journal cannot be read: Failed to open /x: No such file)"
+    gone.follow()
+    assert (gone.fileno(), gone.more()) == (None, [])
+    ends = Entries(["sh", "-c", "case $* in *--follow*) exit 0;; esac", "journalctl"], who="x", lines=1, is_foreign=True)
+    try:
+        assert ends.newest() == []
+        ends.follow()
+        fd = ends.fileno()
+        assert fd is not None
+        assert select.select([fd], [], [], 30)[0]
+        assert [one.text for one in ends.more()] == ["(its own journal cannot be read: journalctl has ended)"]
+        assert (ends.fileno(), ends.more()) == (None, [])
+    finally:
+        ends.close()
