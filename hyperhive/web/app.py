@@ -15,6 +15,7 @@ from hyperhive.web import (
     answers,
     approvals,
     dashboard,
+    deployments,
     entry,
     flow,
     guard,
@@ -23,6 +24,7 @@ from hyperhive.web import (
     kept,
     operations,
     questions,
+    repositories,
     spawn,
     text,
 )
@@ -33,6 +35,7 @@ from hyperhive.web.watched import Watched
 
 _ROOMS: Final = (
     entry.bp, dashboard.bp, agents.bp, agent.bp, approvals.bp, spawn.bp, questions.bp, inbox.bp, operations.bp, kept.bp, flow.bp,
+    repositories.bp, deployments.bp,
 )  # fmt: skip
 # The first thing that a page says names each of its rows.
 _HELLO_BYTES: Final = 1024 * 1024
