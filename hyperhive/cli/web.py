@@ -143,10 +143,14 @@ def _link(hive: Hive, address: Address) -> str:
     return f"{where}/login/{access.invite(hive)}"
 
 
+def lacks() -> list[str]:
+    """The packages that the dashboard needs and are not here."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
 def check_installed() -> None:
     """Refuse to go on where the dashboard's packages are missing. Raises `Unavailable` with what to install."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := lacks():
         raise Unavailable(
             f"the dashboard needs what is not installed here: {', '.join(missing)}", hint="pip install 'hyperhive[web]'"
         )
