@@ -25,7 +25,7 @@ from hyperhive.core.model import OPERATOR, AgentName, Flavor, Network
 @click.option("--env", multiple=True, metavar="K=V", help="A variable for its programs. It is kept in git: no secrets.")
 @click.option("--network", type=click.Choice([one.value for one in Network]), help="What its container reaches: open, or none.")
 @click.option("--user", metavar="USER", help="Run it as this user of the machine (root only).")
-@click.option("--runtime", metavar="RUNTIME", help="The kind of container: bubblewrap, host, or auto.")
+@click.option("--runtime", metavar="RUNTIME", help="The kind of container: bubblewrap, nspawn, host, or auto.")
 @click.option("--no-start", is_flag=True, help="Make it, but leave it stopped.")
 @as_json
 @pass_hive

@@ -20,31 +20,37 @@ from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
 from hyperhive.core.reviews import Point
 
-_MESSAGE: Final = "Edit agent.toml"
+# Of any file but agent.toml, in bytes.
+_FILE_MOST: Final = 1024 * 1024
 
 
 @click.command()
 @click.argument("name", type=NAME)
 @click.option("--edit", is_flag=True, help="Change it in $VISUAL or $EDITOR, and deploy it.")
 @click.option("--yes", is_flag=True, help="With --edit: deploy what was edited without asking.")
+@click.option("--file", default=building.FILE, show_default=True, help="Another file of it, such as units/matrix-bridge.service.")
 @as_json
 @pass_hive
-def config(hive: Hive, name: AgentName, edit: bool, yes: bool, as_json: bool) -> None:
+def config(hive: Hive, name: AgentName, edit: bool, yes: bool, file: str, as_json: bool) -> None:
     """Show or edit an agent's configuration.
 
     What is applied now, as it is written in agent.toml. With --edit it is checked, shown as what it changes, and deployed
-    when you agree.
+    when you agree. A file that is not there yet is made, and another one than agent.toml that you leave empty is removed.
     """
     if yes and not edit:
         raise Invalid("there is nothing to ask about", hint=f"hyperhive config {name}")
     roster.get(hive, name)
     now = core.current(hive, name)
-    data = _applied(hive, name, now)
+    data = applied.read(hive, name, now.commit, file, most=building.FILE_MOST if file == building.FILE else _FILE_MOST)
     if edit:
-        _edit(hive, name, now, data, yes=yes)
-    elif as_json:
+        _edit(hive, name, now, file, data or b"", yes=yes)
+        return
+    if data is None:
+        raise NotFound(f"there is no {file} in what is applied for {name}", hint=f"`hyperhive history {name}`")
+    if as_json:
         text = data.decode("utf-8", "replace")
-        render.json({"name": name, "number": now.number, "commit": now.commit, "text": text, "config": agent_toml.read(data)[0]})
+        found, _ = building.config_in(hive, name, now.commit)
+        render.json({"name": name, "number": now.number, "commit": now.commit, "text": text, "config": found})
     elif screen.is_terminal():
         screen.quote(data.decode("utf-8", "replace"))
     else:
@@ -78,31 +84,26 @@ def diff(hive: Hive, name: AgentName, first: int | None, second: int | None, as_
     reviews.compared(found)
 
 
-def _applied(hive: Hive, name: AgentName, now: Point) -> bytes:
-    data = applied.read(hive, name, now.commit, building.FILE, most=building.FILE_MOST)
-    if data is None:
-        raise NotFound(f"there is no {building.FILE} in what is applied for {name}", hint=f"`hyperhive history {name}`")
-    return data
-
-
-def _edit(hive: Hive, name: AgentName, now: Point, data: bytes, *, yes: bool) -> None:
+def _edit(hive: Hive, name: AgentName, now: Point, path: str, data: bytes, *, yes: bool) -> None:
     editor = _editor(name)
     with hive.db.read():
         roster.living(name)
     if not yes:
         asking.check_somebody_is_there()
     folder = Path(tempfile.mkdtemp(prefix="hyperhive-edit-"))
-    file = folder / building.FILE
+    file = folder / Path(path).name
     is_kept = True
     try:
         file.touch(0o600)
         file.write_bytes(data)
-        edited = _edited(editor, file)
+        edited = _edited(editor, file) if path == building.FILE else _typed(editor, file, _FILE_MOST)
         if edited == data:
             is_kept = False
             screen.line("nothing was changed")
             return
-        made = proposals.by_operator(hive, name, {building.FILE: edited}, message=_MESSAGE, onto=now.commit)
+        made = proposals.by_operator(
+            hive, name, {path: edited if edited or path == building.FILE else None}, message=f"Edit {path}", onto=now.commit
+        )
         is_kept = False
     finally:
         if is_kept:
@@ -116,11 +117,7 @@ def _edit(hive: Hive, name: AgentName, now: Point, data: bytes, *, yes: bool) ->
 def _edited(editor: list[str], file: Path) -> bytes:
     """What the operator made of the file; once more, as long as that is no configuration and somebody is there to mend it."""
     while True:
-        code = process.attach([*editor, str(file)], env=os.environ)
-        if code:
-            raise Unavailable(f"the editor {editor[0]} ended with code {code}", hint="look at VISUAL and EDITOR")
-        with file.open("rb") as written:
-            edited = written.read(agent_toml.FILE_MOST + 1)
+        edited = _typed(editor, file, agent_toml.FILE_MOST)
         try:
             _, warnings = agent_toml.read(edited)
         except HyperhiveError as error:
@@ -133,6 +130,15 @@ def _edited(editor: list[str], file: Path) -> bytes:
         for warning in warnings:
             screen.talk(f"note: {warning}")
         return edited
+
+
+def _typed(editor: list[str], file: Path, most: int) -> bytes:
+    """What the operator made of the file, or one byte more than it may have."""
+    code = process.attach([*editor, str(file)], env=os.environ)
+    if code:
+        raise Unavailable(f"the editor {editor[0]} ended with code {code}", hint="look at VISUAL and EDITOR")
+    with file.open("rb") as written:
+        return written.read(most + 1)
 
 
 def _editor(name: AgentName) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from hyperhive.core.errors import HyperhiveError, Invalid
-from hyperhive.core.model import OPERATOR, Network, parse_name
+from hyperhive.core.model import OPERATOR, Network, Restart, parse_name
 
 DEFAULT_TOOLS: Final = (
     "Bash",
@@ -101,18 +101,24 @@ class McpServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`agent.json`: all that a harness needs to know of its agent."""
+    """`agent.json`: all that a harness needs to know of its agent.
+
+    `services` are texts of units by their file's name, as `core/services.py` writes them; they stand in files of their own
+    beside `agent.toml`.
+    """
 
     role: str = ""
     model: str | None = None
     send_to: tuple[str, ...] = ("*",)
     network: Network = Network.OPEN
+    restart: Restart = Restart.MANAGER
     tools: Tools = Tools()
     env: dict[str, str] = {}
     limits: AgentLimits = AgentLimits()
     mounts: tuple[Mount, ...] = ()
     build: tuple[str, ...] = ()
     mcp_servers: dict[str, McpServer] = {}
+    services: dict[str, str] = {}
 
     def may_send_to(self, recipient: str) -> bool:
         """The allow-list names the recipient, or everybody."""
@@ -160,6 +166,10 @@ def check_rest(config: AgentConfig) -> None:
                 check_rule(rule)
     with _at("env"):
         _check_variables(config.env)
+    if config.services:
+        from hyperhive.core import services
+
+        services.check(config.services)
     with _at("mounts"):
         _count(config.mounts, MOUNTS_MOST)
         for mount in config.mounts:

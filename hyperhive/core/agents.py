@@ -2,6 +2,8 @@
 
 from hyperhive.core import (
     approvals,
+    box,
+    containers,
     custody,
     doorbell,
     holding,
@@ -27,14 +29,26 @@ from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 
 
 def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> Agent:
-    """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`."""
-    with holding.under_way(hive, name, Verb.START, by=by, number=number), hive.db.write():
-        row = roster.living(name)
-        if row.wanted is not Wanted.STARTED:
-            turns.add_news(name, "You were started.")
-        _let_work(hive, row)
+    """Let an agent work, also one that was held back. Raises `NotFound`, `Conflict`, and `Unavailable` for its container."""
+    with holding.under_way(hive, name, Verb.START, by=by, number=number):
+        with hive.db.write():
+            row = roster.living(name)
+            if row.wanted is not Wanted.STARTED:
+                turns.add_news(name, "You were started.")
+            _let_work(hive, row)
+        box.bring_up(hive, name)
     doorbell.ring(hive.paths, name)
     return roster.get(hive, name)
+
+
+def come_back(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
+    """Have the container of an agent that is wanted started, after the machine was, or a crash: nothing else about it changes."""
+    with holding.under_way(hive, name, Verb.START, by=by, number=number):
+        with hive.db.read():
+            wanted = roster.living(name).wanted
+        if wanted is Wanted.STARTED:
+            box.bring_up(hive, name)
+    doorbell.ring(hive.paths, name)
 
 
 def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bool = False, number: int | None = None) -> Agent:
@@ -51,11 +65,12 @@ def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bo
         doorbell.ring(hive.paths, name)
         if not custody.wait(lambda: custody.has_left(hive, name), timeout):
             raise Expired(f"{name} stops when its turn ends", hint=f"`hyperhive stop --now {name}` interrupts it")
+        containers.bring_down(hive, name)
     return roster.get(hive, name)
 
 
 def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: int | None = None) -> Agent:
-    """Start an agent's harness anew, after its turn, or at once with `now`; what is pending is kept.
+    """Start an agent's harness anew, and its container, after its turn, or at once with `now`; what is pending is kept.
 
     Waits as long as a turn may take.
     """
@@ -72,6 +87,9 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: 
         doorbell.ring(hive.paths, name)
         if not custody.wait(lambda: custody.has_left(hive, name), config.limits.turn_minutes * 60 + 30):
             raise Expired(f"{name} did not end its turn", hint=f"`hyperhive kill {name}`")
+        # Stop, then start: after a kill of its maker nothing else cures what the machine remembers of a container.
+        containers.bring_down(hive, name)
+        box.bring_up(hive, name)
     doorbell.ring(hive.paths, name)
     return roster.get(hive, name)
 
@@ -138,4 +156,5 @@ def _let_work(hive: Hive, row: AgentRow) -> None:
     if row.wanted is not Wanted.STARTED and custody.has_left(hive, name):
         # However its harness ended since it was stopped: it was to end.
         observations.note_death(hive, row, asked_for=True)
+    observations.forgive(name)
     AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()

@@ -26,8 +26,10 @@ from hyperhive.core.runtimes import Inside
 # As short as the agent's other socket, for a socket's path may hold 107 bytes.
 SOCKET: Final = "api.sock"
 LOGIN_SOCKET: Final = "key.sock"
-# On the container's own loopback, below the numbers that the kernel gives out by itself.
+# On the container's own loopback, below the numbers that the kernel gives out by itself: a harness's, and a login's, for the
+# two may share a container.
 PORT: Final = 17_080
+LOGIN_PORT: Final = 17_081
 # Connections at once; more wait in line.
 MOST: Final = 64
 # How long an address of a host is tried, in seconds.
@@ -50,26 +52,26 @@ exec "$@"
 """
 
 
-def variables() -> dict[str, str]:
-    """What the environment of the container must say, last.
+def variables(port: int = PORT) -> dict[str, str]:
+    """What the environment of a program in the container must say, last.
 
     Measured with claude 2.1.330: it sends `http://` base URLs to the proxy as absolute URLs, loopback ones too, and asks for a
     tunnel (CONNECT) for every `https://`, those of its login included. Where the proxy refuses, it says so.
     """
-    proxy = f"http://127.0.0.1:{PORT}"
+    proxy = f"http://127.0.0.1:{port}"
     return {
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
     }
 
 
-def inside_words(inside: Inside, command: Sequence[str], *, socket_name: str = SOCKET) -> list[str]:
+def inside_words(inside: Inside, command: Sequence[str], *, socket_name: str = SOCKET, port: int = PORT) -> list[str]:
     """The words that open the way inside, then become the command: the last step in the container."""
     path = f"{inside.run}/{socket_name}"
     if inside.relay[0] == "socat":
-        return ["/bin/sh", "-c", _SOCAT, "sh", str(PORT), f"{PORT:04X}", path, *command]
+        return ["/bin/sh", "-c", _SOCAT, "sh", str(port), f"{port:04X}", path, *command]
     # The relay's python, with its options.
-    return [*inside.relay[:-2], f"{inside.run}/forward.py", str(PORT), path, *command]
+    return [*inside.relay[:-2], f"{inside.run}/forward.py", str(port), path, *command]
 
 
 class Gate:

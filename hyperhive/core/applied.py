@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,7 @@ def exists(hive: Hive, name: AgentName) -> bool:
 def write_commit(
     hive: Hive,
     name: AgentName,
-    files: Mapping[str, bytes],
+    files: Mapping[str, bytes | None],
     *,
     parent: str | None,
     message: str,
@@ -53,13 +53,15 @@ def write_commit(
 ) -> str:
     """Write a commit: the tree of `parent` with these files in place of its own, or these alone. No reference is moved.
 
-    The same words give the same commit. Gives back its id. Raises `Invalid` for a path, `NotFound` for the parent.
+    None takes a file away. The same words give the same commit. Gives back its id. Raises `Invalid` for a path, `NotFound` for
+    the parent.
     """
     for path in files:
         git_trees.check_path(path)
     repository = repository_of(hive, name)
     before = None if parent is None else commit_of(hive, name, parent)
-    tree = git_objects.tree_with(repository, before.tree if before else None, files)
+    given = {path: data for path, data in files.items() if data is not None}
+    tree = git_objects.tree_with(repository, before.tree if before else None, given, without=files.keys() - given.keys())
     return git_objects.write_commit(repository, tree, parent=before.id if before else None, message=message, author=author, at=at)
 
 
@@ -87,6 +89,15 @@ def read(hive: Hive, name: AgentName, commit_id: str, path: str, *, most: int) -
     """
     tree = commit_of(hive, name, commit_id).tree
     return git_trees.read_file(repository_of(hive, name), tree, path, most=most)
+
+
+def read_files(hive: Hive, name: AgentName, files: Sequence[Entry], *, most: int) -> dict[str, bytes]:
+    """The content of some of a commit's `entries` by path. Raises `Invalid` for a link, and for more than `most` bytes."""
+    for entry in files:
+        if entry.is_link:
+            raise Invalid(f"{entry.path} is a link", hint=f"commit a file in its place: git rm {entry.path}")
+    found = git_objects.read_files(repository_of(hive, name), [entry.id for entry in files], most=most)
+    return {entry.path: found[entry.id] for entry in files}
 
 
 def export(hive: Hive, name: AgentName, commit_id: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import agent_toml, applied, beneath, builds, cgroups, folders, process
+from hyperhive.core import agent_toml, applied, beneath, builds, cgroups, folders, process, services
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Invalid, Unavailable
 from hyperhive.core.events import EventLog
@@ -107,11 +107,25 @@ def log_end(hive: Hive, name: AgentName, number: int, *, lines: int = END) -> st
 
 
 def config_in(hive: Hive, name: AgentName, commit: str) -> tuple[AgentConfig, list[str]]:
-    """The configuration that a commit holds, with warnings about what of it is left out. Raises `Invalid`."""
+    """The configuration that a commit holds, services and all, with warnings about what is left out. Raises `Invalid`."""
     data = applied.read(hive, name, commit, FILE, most=FILE_MOST)
     if data is None:
         raise Invalid(f"there is no {FILE} in the commit {commit[:12]}", hint=f"write {FILE} at the top of the repository")
-    return agent_toml.read(data)
+    config, warnings = agent_toml.read(data)
+    units = [entry for entry in applied.entries(hive, name, commit) if services.is_unit(entry.path)]
+    if units:
+        found = services.read(applied.read_files(hive, name, units, most=services.MOST * services.BYTES_MOST))
+        config = msgspec.structs.replace(config, services=found)
+    return config, warnings
+
+
+def check_services(config: AgentConfig, runtime: Runtime) -> None:
+    """Refuse services of the agent's own where no system runs that could start them. Raises `Invalid`."""
+    if config.services and runtime.booted is None:
+        raise Invalid(
+            f"{services.FOLDER}{next(iter(config.services))}: a container of the kind {runtime.name} runs no services",
+            hint="leave them out, or have an agent in the runtime nspawn",
+        )
 
 
 def build(
@@ -160,6 +174,7 @@ def _build(
             os.chown(above, -1, uid if gid is None else gid)
         above.chmod(0o700 if uid is None else 0o710)
     config, _ = config_in(hive, name, commit)
+    check_services(config, runtime)
     applied.export(hive, name, commit, tree_of(hive, name, number))
     # What this machine cannot give is found out before anything runs.
     place = folders.place(hive, name, uid=uid, gid=gid, program=None, config=config)

@@ -97,6 +97,16 @@ def write_whole(file: Path, data: bytes, *, mode: int = 0o600, gid: int | None =
         os.close(folder)
 
 
+def write_changed(file: Path, data: bytes, *, mode: int, gid: int | None = None) -> None:
+    """The same where the file is not so already."""
+    try:
+        if file.read_bytes() == data:
+            return
+    except OSError:
+        pass
+    write_whole(file, data, mode=mode, gid=gid)
+
+
 def _read(hive: Hive, name: AgentName, number: int) -> bytes:
     try:
         return (hive.paths.build(name, number) / "agent.json").read_bytes()

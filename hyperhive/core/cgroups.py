@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from hyperhive.core import cgroup_trees
 from hyperhive.core.cgroup_trees import Tree
-from hyperhive.core.control_group import Group, remove_unused
+from hyperhive.core.control_group import EVENTS, Group, oom_kills, remove_unused
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.user_scope import Scope
@@ -26,10 +26,18 @@ class Limits:
     Where nothing can be limited there are no words, and `why_not` says why.
     """
 
-    def __init__(self, groups: Sequence[Group] = (), *, scope: Scope | None = None, why_not: Unavailable | None = None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Group] = (),
+        *,
+        scope: Scope | None = None,
+        unit: Path | None = None,
+        why_not: Unavailable | None = None,
+    ) -> None:
         self.why_not = why_not
         self._groups = list(groups)
         self._scope = scope
+        self._unit = unit
         self._before = 0
         self.begin()
 
@@ -70,7 +78,8 @@ class Limits:
         self.close()
 
     def _kills(self) -> int:
-        return sum(group.oom_kills() for group in self._groups)
+        of_unit = 0 if self._unit is None else oom_kills(self._unit / EVENTS)
+        return sum(group.oom_kills() for group in self._groups) + of_unit
 
 
 def limit(hive: Hive, leaf: str, *, memory: int, tasks: int) -> Limits:
@@ -99,6 +108,11 @@ def limit(hive: Hive, leaf: str, *, memory: int, tasks: int) -> Limits:
         return Limits(scope=Scope(f"{_OURS}-{_digest(hive)}-{leaf}", memory=memory, tasks=tasks))
     except Unavailable as error:
         return Limits(why_not=error)
+
+
+def of_unit(group: Path) -> Limits:
+    """The limits that a unit of the machine's systemd has already, by its control group: nothing is to be added to a program."""
+    return Limits(unit=group)
 
 
 def tidy(hive: Hive) -> None:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -21,12 +21,25 @@ WRITE_MOST: Final = 20.0
 
 
 class CliProcess:
-    """One agent CLI in its container, started from the main thread so that it ends with this process."""
+    """One agent CLI in its container, started from the main thread so that it ends with this process.
 
-    def __init__(self, argv: Sequence[str], env: dict[str, str], *, conversation: str, log: Log, errors: Log) -> None:
-        """`errors` gets what it says on standard error."""
+    `errors` gets what it says on standard error; `end` ends what is not this process' own to end: the CLI in a container that
+    is booted.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: dict[str, str],
+        *,
+        conversation: str,
+        log: Log,
+        errors: Log,
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
         self.conversation = conversation
         self._log = log
+        self._end = end
         self._child = process.start(argv, env=env, stdin=process.PIPE)
         self._lines = claude.Lines()
         self._requests = 0
@@ -118,6 +131,7 @@ class CliProcess:
 
     def kill(self) -> None:
         """End it and everything below it, now."""
+        self._end()
         process.end_group(self._child)
         process.end_descendants()
         self.ended = True

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from hyperhive.core import agent_log, box, cgroups, claude, process
+from hyperhive.core import agent_log, box, cgroups, claude, containers, process
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_record import AgentRecord
@@ -164,21 +164,35 @@ class CliSession:
                 )
                 self._gate.start()
                 command = api_gate.inside_words(prepared.inside, command)
+            if prepared.container is not None and containers.bring_up(self._hive, prepared.container):
+                self._record.log("its container was booted")
             self._limits = prepared.limit(self._hive)
             if self._limits.why_not is not None:
                 self._record.log(f"its memory is not limited: {self._limits.why_not.message}")
+            env = {**prepared.env, process.BOX: prepared.mark}
             self.cli = CliProcess(
-                [*self._limits.words, *prepared.words(command)],
-                {**prepared.env, process.BOX: prepared.mark},
+                [*self._limits.words, *prepared.words(command, env=env, unit=containers.CLI)],
+                env,
                 conversation=conversation,
                 log=self._record.log,
                 errors=agent_log.open_log(self._hive, self._name, Unit.CONTAINER),
+                end=self._end_inside,
             )
         except HyperhiveError as error:
             self._give_limits_up()
             raise NotReady(error.message) from None
         self._selector.register(self.cli.stdout, selectors.EVENT_READ, "stdout")
         self._selector.register(self.cli.stderr, selectors.EVENT_READ, "stderr")
+
+    def _end_inside(self) -> None:
+        """End the CLI where the end of what this process has started does not reach it."""
+        if self.box is None or self.box.container is None:
+            return
+        try:
+            containers.end_cli(self._hive, self._name)
+        except HyperhiveError as error:
+            # Whoever begins the next epoch ends it first, or does not begin.
+            self._record.log(f"the agent CLI may still run: {error}")
 
     def _give_limits_up(self) -> None:
         if self._limits is not None:

@@ -13,6 +13,8 @@ from hyperhive.core.errors import Unavailable
 
 # How long what was killed may take to leave a group, in seconds.
 LEAVE_MOST: Final = 0.2
+# Where the kernel counts what becomes of a group's memory (cgroup v2).
+EVENTS: Final = "memory.events"
 # As often as others may come and go between two steps of making one.
 _TRIES: Final = 100
 # Where the processes of a unit that systemd leaves to them are, hyperhive's own among them.
@@ -41,12 +43,7 @@ class Group:
         """How many processes in it the kernel has ended for want of memory."""
         if MEMORY not in self._tree.controllers:
             return 0
-        try:
-            lines = (self.path / ("memory.events" if self._tree.version == 2 else "memory.oom_control")).read_text()
-        except OSError:
-            return 0
-        counts = dict(line.split(maxsplit=1) for line in lines.splitlines())
-        return int(counts.get("oom_kill", 0))
+        return oom_kills(self.path / (EVENTS if self._tree.version == 2 else "memory.oom_control"))
 
     def close(self) -> None:
         """Give it up; the last one removes it."""
@@ -98,6 +95,16 @@ class Group:
 
     def _write(self, name: str, text: str) -> None:
         (self.path / name).write_text(text, encoding="ascii")
+
+
+def oom_kills(events: Path) -> int:
+    """How many processes the kernel has ended for want of memory, from the file in which it counts them, if that is there."""
+    try:
+        lines = events.read_text()
+    except OSError:
+        return 0
+    counts = dict(line.split(maxsplit=1) for line in lines.splitlines())
+    return int(counts.get("oom_kill", 0))
 
 
 def remove_unused(hive: Path) -> None:

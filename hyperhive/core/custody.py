@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hyperhive.core import cgroups, process
+from hyperhive.core import cgroups, containers, process
 from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, holder, is_held
@@ -36,6 +36,7 @@ def taken(hive: Hive, name: AgentName) -> Iterator[None]:
         # Its CLI ends with it, but a runtime without a container may let something of that live on.
         if not wait(lambda: process.end_marked(process.BOX, str(hive.paths.agent(name))) == 0, END_MOST):
             raise Expired(f"something that {name} has started does not end", hint="hyperhive doctor")
+        containers.bring_down(hive, name)
         cgroups.tidy(hive)
         yield
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from hyperhive.core import (
     applied,
     bases,
+    box,
     building,
     builds,
     deployments,
@@ -51,6 +52,7 @@ def run(hive: Hive, number: int, *, operation: int, say: Callable[[str], None] =
                 _check_onto(DeploymentRow.get(DeploymentRow.number == number), agent)
             carry_out(hive, agent, number, say=say)
         publishing.follow(hive, name)
+        _move_in(hive, name)
     return deployments.get(hive, number)
 
 
@@ -81,7 +83,16 @@ def update(
         with failing(hive, number):
             carry_out(hive, agent, number, say=say)
         publishing.follow(hive, name)
+        _move_in(hive, name)
     return deployments.get(hive, number)
+
+
+def _move_in(hive: Hive, name: AgentName) -> None:
+    """Have the container as it was deployed, unless the agent is stopped, or at work: then it changes when it begins anew."""
+    with hive.db.read():
+        wanted = roster.living(name).wanted
+    if wanted is Wanted.STARTED:
+        box.bring_up(hive, name)
 
 
 def again(hive: Hive, number: int, *, by: str) -> tuple[int, int]:

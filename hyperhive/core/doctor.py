@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import bases, cgroups, folders, process, programs, runtimes
+from hyperhive.core import bases, cgroups, containers, folders, install, process, programs, runtimes
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
@@ -77,7 +77,7 @@ def examine(environment: "os._Environ[str] | dict[str, str]") -> Iterator[Findin
     yield _git()
     yield _inotify()
     if hive is not None:
-        yield _hub(hive)
+        yield _hub(hive, install.how_to_start(environment))
         hive.close()
 
 
@@ -152,7 +152,7 @@ def _database(hive: Hive) -> Finding:
 
 def _container(hive: Hive) -> Finding:
     runtime = runtimes.runtime_named(hive.settings.runtime)
-    runtimes.check(runtime, run=hive.run)
+    containers.check(hive, runtime)
     level = Level.WARNING if runtime.isolation.startswith("none") else Level.OK
     return Finding(
         "container", level, f"{runtime.name} works: {runtime.isolation}", None if level is Level.OK else 'runtime = "bubblewrap"'
@@ -160,6 +160,9 @@ def _container(hive: Hive) -> Finding:
 
 
 def _limits(hive: Hive) -> Finding:
+    booted = runtimes.runtime_named(hive.settings.runtime).booted
+    if booted is not None:
+        return _limits_of_units(booted)
     # A name that no agent has.
     with cgroups.limit(hive, "doctor.", memory=_TRIED_MEMORY, tasks=_TRIED_TASKS) as limits:
         if limits.why_not is not None:
@@ -167,6 +170,18 @@ def _limits(hive: Hive) -> Finding:
             return Finding("limits", Level.WARNING, says, limits.why_not.hint)
         hive.run([*limits.words, "true"])
         return Finding("limits", Level.OK, f"memory and tasks of agents are limited by {limits.how}")
+
+
+def _limits_of_units(booted: runtimes.Booted) -> Finding:
+    """The machine's systemd limits containers that are booted, as far as it may."""
+    try:
+        known = (booted.groups / "cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        known = []
+    if {"memory", "pids"} <= set(known):
+        return Finding("limits", Level.OK, "memory and tasks of agents are limited by systemd, for each container")
+    says = f"systemd cannot limit the memory of agents: {booted.groups} has no memory controller"
+    return Finding("limits", Level.WARNING, says, "boot with systemd.unified_cgroup_hierarchy=1")
 
 
 def _claude(hive: Hive) -> Finding:
@@ -214,7 +229,7 @@ def _inotify() -> Finding:
     return Finding("inotify", Level.OK, f"{most} instances for each user, and one is free")
 
 
-def _hub(hive: Hive) -> Finding:
+def _hub(hive: Hive, how_to_start: str) -> Finding:
     if is_held(hive.paths.lock("hub")):
         return Finding("hub", Level.OK, f"the hive is up ({holder(hive.paths.lock('hub'))})")
-    return Finding("hub", Level.WARNING, "the hive is not up: messages wait", "hyperhive up")
+    return Finding("hub", Level.WARNING, "the hive is not up: messages wait", how_to_start)

@@ -82,6 +82,7 @@ def place(
     *,
     uid: int | None,
     gid: int | None = None,
+    base: int | None = None,
     program: Path | None,
     config: AgentConfig,
     flavor: Flavor = Flavor.WORKER,
@@ -110,9 +111,13 @@ def place(
         network=config.network,
         mounts=config.mounts,
         tasks=config.limits.tasks,
+        memory=config.limits.memory_bytes,
         config=paths.proposed(name) if flavor is Flavor.MANAGER else None,
         applied=paths.applied_folder if flavor is Flavor.MANAGER else None,
         build=build,
+        base=base,
+        root=None if base is None else paths.agent_container(name) / "root",
+        var=None if base is None else paths.agent_container(name) / "var",
     )
 
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import agent_log, doorbell, eligibility, operations, process, roster, turns
+from hyperhive.core import agent_log, box, containers, doorbell, eligibility, operations, process, roster, turns
 from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_record import AgentRecord
 from hyperhive.core.cli_session import CliSession, NotReady
@@ -50,6 +50,7 @@ def run(hive: Hive, name: AgentName, log: Log | None = None) -> bool:
             log(f"the harness cannot go on: {error}")
             raise
         finally:
+            harness.settle()
             # In this order: whoever is told of the end must find the lock free. The bell is for a hub that has come
             # since, and has never heard of this harness.
             lock.release()
@@ -84,6 +85,8 @@ class Harness:
             earlier = self._record.predecessor_died()
             if earlier:
                 process.end_marked(process.BOX, str(self._hive.paths.agent(self._name)))
+            # Whatever became of the harness before: where a container goes on without one, so may the CLI in it.
+            containers.end_cli(self._hive, self._name)
             epoch = self._record.epoch = turns.begin_epoch(self._hive, self._name)
             self._record.remember_events()
             self._log(f"epoch {epoch} begins")
@@ -98,6 +101,13 @@ class Harness:
             self._session.close()
             self._record.close()
             self._selector.close()
+
+    def settle(self) -> None:
+        """Leave the container as is wanted by now: what was changed meanwhile waited for this harness's end."""
+        try:
+            box.settle(self._hive, self._name)
+        except HyperhiveError as error:
+            self._log(f"its container is not as it is to be: {error}")
 
     def hang_up(self) -> None:
         """Close the connection to the hub, which then looks at the agent again."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from inotify_simple import INotify, flags
 
-from hyperhive.core import approvals, doorbell, eligibility, process, questions, systemd
+from hyperhive.core import approvals, containers, doorbell, eligibility, process, questions, systemd
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.hub_harnesses import HubHarnesses
@@ -86,6 +86,7 @@ class Hub:
         self._selector.register(self._bells.fileno(), selectors.EVENT_READ, self._hear_bells)
         self._meet()
         self._hear_bells()
+        self._bring_back()
         self._look()
         # The sockets are there: who connects meanwhile waits in line.
         self._children.prepare()
@@ -112,6 +113,14 @@ class Hub:
         self._log("the hub ends")
 
     # ---- who is to work ----
+
+    def _bring_back(self) -> None:
+        """Agents' services are to run again after the machine was started, mail or not."""
+        try:
+            for name in containers.ask_back(self._hive):
+                self._log(f"the container of {name} ended with the machine, and is started")
+        except HyperhiveError as error:
+            self._log(f"containers that ended with the machine are not started: {error}")
 
     def _look(self) -> None:
         """Ask the database who is eligible, and start them while there is room; put right missing sockets."""

@@ -99,6 +99,10 @@ class Paths(msgspec.Struct, frozen=True):
         """The lock of the one operation that may run on an agent."""
         return self.lock(f"{name}.operation")
 
+    def container_lock(self, name: AgentName) -> Path:
+        """The lock of the one process that starts or ends the agent's container."""
+        return self.lock(f"{name}.container")
+
     def proposed_lock(self, manager: AgentName) -> Path:
         """The lock of the one process that puts repositories into a manager's folder."""
         return self.lock(f"{manager}.proposed")
@@ -126,6 +130,10 @@ class Paths(msgspec.Struct, frozen=True):
     def agent_claude(self, name: AgentName) -> Path:
         """/claude in the container: the agent CLI's own folder."""
         return self.agent(name) / "claude"
+
+    def agent_container(self, name: AgentName) -> Path:
+        """What a container that is booted stands on: its root, which the host makes, and its own /var."""
+        return self.agent(name) / "container"
 
     def agent_events(self, name: AgentName) -> Path:
         """The agent's event store, which its container never sees."""

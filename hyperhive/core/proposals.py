@@ -134,8 +134,10 @@ def run(hive: Hive, operation: int) -> Approval:
     return made
 
 
-def by_operator(hive: Hive, name: AgentName, files: Mapping[str, bytes], *, message: str, onto: str | None = None) -> Approval:
-    """Put a change of the operator's own before the operator: these files in place of an agent's own.
+def by_operator(
+    hive: Hive, name: AgentName, files: Mapping[str, bytes | None], *, message: str, onto: str | None = None
+) -> Approval:
+    """Put a change of the operator's own before the operator: these files in place of an agent's own, without those of None.
 
     `onto` is the commit that they were made from, where it matters. Raises `NotFound`, `Invalid`, `Busy`, and `Conflict`
     when nothing changes, or when another commit than `onto` is applied now.
@@ -194,7 +196,7 @@ def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by
     kept = _kept(hive, agent) if agent is not None and asked.kind is ApprovalKind.SPAWN else None
     notes = [] if kept is None else [kept]
     try:
-        notes += _check(hive, name, commit, main)
+        notes += _check(hive, name, commit, main, runtime=agent.runtime if agent is not None else hive.settings.runtime)
     except HyperhiveError as error:
         refused = error
     tree = applied.commit_of(hive, name, commit).tree
@@ -250,8 +252,10 @@ def _check_asked(name: AgentName, asked: Request) -> None:
         raise Conflict(f"the agent {name} exists already", hint="request_apply_commit changes its configuration")
 
 
-def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> list[str]:
+def _check(hive: Hive, name: AgentName, commit: str, main: str | None, *, runtime: str) -> list[str]:
     """Refuse what could never be deployed, or takes away what others did; gives back what is left out of it.
+
+    `runtime` is the kind of container that the agent has, or would get.
 
     Raises `HyperhiveError`.
     """
@@ -260,7 +264,8 @@ def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> list[s
     for path in PROTECTED:
         if found.get(path) != before.get(path):
             raise Denied(f"{path} is protected, and the commit changes it", hint=f"leave {path} as it is on applied/main")
-    _, warnings = building.config_in(hive, name, commit)
+    config, warnings = building.config_in(hive, name, commit)
+    building.check_services(config, runtime_named(runtime))
     if main is not None and found == before:
         raise Conflict("the commit changes nothing of what is applied now", hint=f"git -C /config/{name} diff applied/main")
     if main is not None and not applied.descends(hive, name, commit, main):
@@ -271,7 +276,7 @@ def _check(hive: Hive, name: AgentName, commit: str, main: str | None) -> list[s
     return warnings
 
 
-def _write(hive: Hive, name: AgentName, files: Mapping[str, bytes], message: str, *, by: str) -> str:
+def _write(hive: Hive, name: AgentName, files: Mapping[str, bytes | None], message: str, *, by: str) -> str:
     with hive.db.read():
         agent = AgentRow.get_or_none(AgentRow.name == name)
         main = deployments.applied_commit(agent) if agent is not None else None

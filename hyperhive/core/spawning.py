@@ -10,7 +10,9 @@ import msgspec
 from hyperhive.core import (
     agent_toml,
     applied,
+    box,
     building,
+    containers,
     deploying,
     deployments,
     doorbell,
@@ -23,11 +25,11 @@ from hyperhive.core import (
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.db import next_number
-from hyperhive.core.errors import Conflict, HyperhiveError
+from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import check_user, new_range
 from hyperhive.core.model import OPERATOR, AgentName, Flavor, Occasion, Verb, Wanted
-from hyperhive.core.runtimes import Runtime, check, runtime_named
+from hyperhive.core.runtimes import Runtime, runtime_named
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow
 
 
@@ -56,7 +58,7 @@ def spawn(
     exists, `Invalid`, `Denied`, `NotFound` or `Unavailable` when it cannot be as it was asked for; then nothing was made.
     """
     chosen = runtime_named(runtime or _kept_runtime(hive, name) or hive.settings.runtime)
-    check(chosen, run=hive.run)
+    containers.check(hive, chosen)
     check_user(user)
     if config is not None:
         # As it will be read: what the reader would refuse must not be written.
@@ -83,6 +85,8 @@ def spawn(
                     remains.forget(hive, name)
             raise
         publishing.follow(hive, name)
+        if start:
+            box.bring_up(hive, name)
     doorbell.ring_hive(hive.paths)
     doorbell.ring(hive.paths, name)
     return Spawned(roster.get(hive, name), kept)
@@ -105,7 +109,7 @@ def spawn_asked(
         deploying.failing(hive, number),
     ):
         chosen = runtime_named(_kept_runtime(hive, name) or hive.settings.runtime)
-        check(chosen, run=hive.run)
+        containers.check(hive, chosen)
         publishing.settle(hive, name, current=number)
         was_there = hive.paths.agent(name).exists()
         row, is_new = _reserve(hive, name, flavor=flavor, runtime=chosen, user=None)
@@ -117,6 +121,7 @@ def spawn_asked(
                     remains.forget_agent(hive, name)
             raise
         publishing.follow(hive, name)
+        box.bring_up(hive, name)
     doorbell.ring_hive(hive.paths)
     doorbell.ring(hive.paths, name)
     return deployments.get(hive, number)
@@ -183,6 +188,11 @@ def _reserve(hive: Hive, name: AgentName, *, flavor: Flavor, runtime: Runtime, u
             raise Conflict(
                 f"what is kept of {name} belongs to the user {row.user or 'that hyperhive gave it'}",
                 hint=f"leave --user out, or `hyperhive purge {name}` first",
+            )
+        if runtime.booted is not None and (user or (row is not None and row.user)):
+            raise Invalid(
+                f"a container of the kind {runtime.name} has users of its own, and none of the machine's",
+                hint="leave --user out, or choose --runtime bubblewrap",
             )
         is_new = row is None
         if row is None:

@@ -10,6 +10,7 @@ import selectors
 import signal
 import sys
 import termios
+import threading
 import time
 import tty
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,16 +27,23 @@ ANSWER_MOST: Final = 60.0
 
 
 def run_in_box(
-    runtime: Runtime, place: Place, command: Sequence[str], env: Mapping[str, str], *, before: Sequence[str] = ()
+    runtime: Runtime,
+    place: Place,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    before: Sequence[str] = (),
+    unit: str | None = None,
 ) -> int:
     """Run a command in the agent's container, and give back its exit code, 128 + N when signal N ended it.
 
     On a terminal it gets one of its own, for the container may not touch the operator's; else the pipes pass through.
-    `before` are words in front of the container's.
+    `before` are words in front of the container's, `unit` is what the runtime is to call it.
     """
     if os.isatty(0) and os.isatty(1):
-        return _on_terminal([*before, *runtime.wrap(place, [*runtime.inside(place).terminal, *command])], env)
-    return process.attach([*before, *runtime.wrap(place, command)], env=env)
+        command = [*runtime.inside(place).terminal, *command]
+        return _on_terminal([*before, *runtime.wrap(place, command, env=env, unit=unit)], env, owner=place.uid)
+    return process.attach([*before, *runtime.wrap(place, command, env=env, unit=unit)], env=env)
 
 
 def ask_in_box(
@@ -46,6 +54,7 @@ def ask_in_box(
     *,
     hint: str,
     before: Sequence[str] = (),
+    unit: str | None = None,
     most: float = ANSWER_MOST,
 ) -> int:
     """As `run_in_box`, for a command that asks: where nobody is left to answer it is ended, and not waited for.
@@ -53,8 +62,8 @@ def ask_in_box(
     Raises `Invalid` with the hint at once when standard input ends with nothing in it, else `most` seconds after its end.
     """
     if os.isatty(0):
-        return run_in_box(runtime, place, command, env, before=before)
-    return _while_fed([*before, *runtime.wrap(place, command)], env, hint, most)
+        return run_in_box(runtime, place, command, env, before=before, unit=unit)
+    return _while_fed([*before, *runtime.wrap(place, command, env=env, unit=unit)], env, hint, most)
 
 
 def _while_fed(argv: Sequence[str], env: Mapping[str, str], hint: str, most: float) -> int:
@@ -96,10 +105,14 @@ def _while_fed(argv: Sequence[str], env: Mapping[str, str], hint: str, most: flo
         os.close(ended)
 
 
-def _on_terminal(argv: Sequence[str], env: Mapping[str, str]) -> int:
+def _on_terminal(argv: Sequence[str], env: Mapping[str, str], *, owner: int | None) -> int:
     master, slave = os.openpty()
-    _copy_size(slave)
     try:
+        _copy_size(slave)
+        if owner is not None:
+            # A systemd gives it to the user that it starts a program as, and in a container it could not.
+            os.fchown(slave, owner, -1)
+            os.fchmod(slave, 0o620)
         child = process.start(argv, env=env, stdin=slave, stdout=slave, stderr=slave)
     except BaseException:
         os.close(master)
@@ -178,17 +191,30 @@ def _woken_by_signals() -> Iterator[int]:
 def _raw(fd: int) -> Iterator[None]:
     """Let every key through to the container; the terminal is as before at the end, also when a signal ends this."""
     before = termios.tcgetattr(fd)
+    with leaving_in_order():
+        try:
+            # What was typed already is not thrown away: it is for the command.
+            tty.setraw(fd, termios.TCSADRAIN)
+            yield
+        finally:
+            termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+@contextlib.contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this process as an exit does, with whatever is to be done at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        # Signals come to the main thread, and whoever works in another one is told by it.
+        yield
+        return
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
     handlers = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        # What was typed already is not thrown away: it is for the command.
-        tty.setraw(fd, termios.TCSADRAIN)
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

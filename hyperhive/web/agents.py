@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from flask import Blueprint, render_template, request
 
-from hyperhive.core import agent_toml, applied, awaited, deployments, journal, requests, reviews, roster
+from hyperhive.core import agent_toml, applied, awaited, deployments, holding, journal, requests, reviews, roster
 from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import Invalid, NotFound
@@ -49,7 +49,8 @@ class Seen(msgspec.Struct, frozen=True):
     def state(self) -> tuple[str, str]:
         """What it is, in a word, and the tone in which that is said."""
         if self.agent.wanted is Wanted.DESTROYED:
-            return "destroyed", "quiet"
+            is_made = self.agent.under_way is not None and self.agent.under_way.verb in holding.MAKES
+            return "not there yet" if is_made else "destroyed", "quiet"
         if self.agent.wanted is Wanted.STOPPED:
             return ("stops after its turn", "warn") if self.is_at_work else ("stopped", "quiet")
         match self.agent.blocked:

@@ -68,6 +68,7 @@ def test_what_it_says_holds() -> None:
         ('role = "\\ud800"', "is not TOML: ", "edit "),
         (f"role = {'9' * 5_000}", "is not TOML: ", "edit "),
         ("network = 'opn'", "network: invalid enum value 'opn'", 'network = "open", or "none"'),
+        ("restart = 'never'", "restart: invalid enum value 'never'", 'restart = "manager", or "always"'),
         ("model = 'a b'", "model: 'a b' cannot be a model's name", "opus, "),
         ("tools.allow = ['bash']", "tools.allow: there is no tool bash", "did you mean `Bash`?"),
         ("env = { LD_PRELOAD = 'x' }", "env: 'LD_PRELOAD' is not", "choose "),
@@ -85,7 +86,7 @@ def test_what_it_says_holds() -> None:
         ("a." * 60_000 + "'a' = '", "a key has too many parts", "edit "),
         ("#" * FILE_MOST + "#", "is longer than 256 KiB", "put "),
     ],
-    ids=range(30),
+    ids=range(31),
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_file_key_and_what_was_meant(text: str, message: str, hint: str) -> None:
     with pytest.raises(Invalid) as wrong:
@@ -137,12 +138,23 @@ def test_what_is_written_is_read_the_same(config: AgentConfig) -> None:
     assert read(write(config)) == (config, [])
 
 
+def keys_of(struct: type[msgspec.Struct]) -> list[str]:
+    """What may stand in the file: services are files of their own."""
+    return [field for field in struct.__struct_fields__ if field != "services"]
+
+
+def test_services_are_no_key() -> None:
+    with pytest.raises(Invalid, match="files of their own") as refused:
+        read(b'[services]\n"x.service" = "[Service]"\n')
+    assert refused.value.hint == "units/matrix-bridge.service"
+
+
 def test_a_new_file_says_every_key_and_changes_nothing() -> None:
     text = write(AgentConfig()).decode()
     active = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert active == ["[tools]", "[env]", "[limits]"]
     for struct in (AgentConfig, Tools, AgentLimits, Mount, McpServer):
-        for field in struct.__struct_fields__:
+        for field in keys_of(struct):
             assert f"# {field} = " in text or f"[{field}]" in text or f"# [{field}." in text, field
 
 
@@ -248,7 +260,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     }  # fmt: skip
     for section, value in usual.items():
         rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", sections[section], re.MULTILINE)
-        assert [key for key, _ in rows] == list(value.__struct_fields__)
+        assert [key for key, _ in rows] == keys_of(type(value))
         for key, default in rows:
             if default.startswith("`"):
                 given = tomllib.loads(f"x = {default.strip('`')}")["x"]
@@ -263,8 +275,8 @@ def test_the_example_of_the_reference_is_read() -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
     config, warnings = read(example.encode())
     assert not warnings
-    assert {field for field in AgentConfig.__struct_fields__ if getattr(config, field) == getattr(AgentConfig(), field)} == {
-        "network", "limits",
+    assert {field for field in keys_of(AgentConfig) if getattr(config, field) == getattr(AgentConfig(), field)} == {
+        "network", "restart", "limits",
     }  # fmt: skip
 
 

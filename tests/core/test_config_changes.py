@@ -5,7 +5,7 @@ from hypothesis import given
 
 from hyperhive.core.agent_config import AgentConfig, AgentLimits, McpServer, Mount, Tools
 from hyperhive.core.config_changes import TEXT_MOST, changes, spelled
-from hyperhive.core.model import OPERATOR, Network
+from hyperhive.core.model import OPERATOR, Network, Restart
 from tests.support.configs import CONFIGS
 
 USUAL = AgentConfig()
@@ -16,6 +16,10 @@ MATRIX = McpServer("/opt/agent/bin/matrix-mcp", allowed_tools=("send_message", "
 
 def limits(**given: object) -> AgentConfig:
     return AgentConfig(limits=AgentLimits(**given))  # type: ignore[arg-type]  # each case gives a field its own type
+
+
+def unit(program: str, *lines: str) -> str:
+    return "\n".join(["[Unit]", "", "[Service]", f"ExecStart={program}", *lines, ""])
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,14 @@ def limits(**given: object) -> AgentConfig:
          AgentConfig(mcp_servers={"x": McpServer("a", env={"T": "2"})}),
          "mcp_servers.x", True, "MCP server x: a (all its tools) with T → a (all its tools) with T, another value of T"),
         (AgentConfig(mcp_servers={"matrix": MATRIX}), USUAL, "mcp_servers.matrix", False, "no longer has the MCP server matrix"),
+        (USUAL, AgentConfig(services={"x.service": unit("/opt/agent/x --to y")}), "services.x.service", True,
+         "runs the service x.service: /opt/agent/x --to y"),
+        (AgentConfig(services={"x.service": unit("a")}), AgentConfig(services={"x.service": unit("b")}),
+         "services.x.service", True, "runs the service x.service: a → b"),
+        (AgentConfig(services={"x.service": unit("a")}), AgentConfig(services={"x.service": unit("a", "Restart=always")}),
+         "services.x.service", True, "runs the service x.service: a → a, with other settings"),
+        (AgentConfig(services={"x.service": unit("a")}), USUAL, "services.x.service", False,
+         "no longer runs the service x.service"),
         (AgentConfig(tools=Tools(allow=())), AgentConfig(tools=Tools(allow=("Bash",))), "tools.allow", True,
          "uses Bash without asking"),
         (AgentConfig(tools=Tools(allow=("Bash",))), AgentConfig(tools=Tools(allow=())), "tools.allow", False,
@@ -66,11 +78,14 @@ def limits(**given: object) -> AgentConfig:
         (USUAL, limits(memory="4095M"), "limits.memory", False, "memory: 4G → 4095M"),
         (USUAL, limits(tasks=513), "limits.tasks", True, "processes and threads: 512 → 513"),
         (USUAL, limits(turn_minutes=0.5), "limits.turn_minutes", False, "minutes for a turn: 120 → 0.5"),
+        (USUAL, AgentConfig(restart=Restart.ALWAYS), "restart", False, "is started again by itself when its container crashes"),
+        (AgentConfig(restart=Restart.ALWAYS), USUAL, "restart", False,
+         "is not started again by itself when its container crashes"),
         (USUAL, AgentConfig(model="opus"), "model", False, "model: the agent CLI's own → opus"),
         (USUAL, AgentConfig(role="a\nb"), "role", False, "its role is now: a\\nb"),
         (AgentConfig(role="a"), USUAL, "role", False, "has no role of its own"),
     ],
-    ids=range(35),
+    ids=range(41),
 )  # fmt: skip
 def test_each_change_is_one_plain_sentence(before: AgentConfig, after: AgentConfig, key: str, grows: bool, sentence: str) -> None:
     (change,) = changes(before, after)

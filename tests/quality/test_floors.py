@@ -16,7 +16,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.agent_view", "core.api_hosts", "core.client_hello", "core.config",
-        "core.config_changes", "core.crontab", "core.model", "core.paths", "core.proxy_request", "prompts",
+        "core.config_changes", "core.crontab", "core.model", "core.paths", "core.proxy_request", "core.services",
+        "prompts",
     ),
     "resources": (
         "core.agent_log", "core.api_gate", "core.applied", "core.beneath", "core.cgroup_trees", "core.cgroups",
@@ -30,14 +31,15 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "use-cases": (
         "core.access", "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box",
         "core.build_lines", "core.building", "core.builds", "core.cli_session", "core.commits", "core.conditions",
-        "core.crash_watch", "core.custody", "core.deploying", "core.deployments", "core.doctor", "core.eligibility",
-        "core.follow", "core.harness", "core.holding", "core.housekeeping", "core.hub", "core.hub_harnesses",
-        "core.hub_operations", "core.hub_sockets", "core.identity", "core.install", "core.interventions",
-        "core.journal", "core.leases", "core.letters", "core.login", "core.messages", "core.notices", "core.numbers",
-        "core.observations", "core.open_turn", "core.operate", "core.operations", "core.pending", "core.permits",
-        "core.proposals", "core.publishing", "core.question_limits", "core.questions", "core.remains",
-        "core.requests", "core.rests", "core.reviews", "core.roster", "core.spawning", "core.tombstones",
-        "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum",
+        "core.container_root", "core.containers", "core.crash_watch", "core.custody", "core.deploying",
+        "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.holding",
+        "core.housekeeping", "core.hub", "core.hub_harnesses", "core.hub_operations", "core.hub_sockets",
+        "core.identity", "core.install", "core.interventions", "core.journal", "core.journals", "core.leases",
+        "core.letters", "core.login", "core.login_command", "core.login_dialogue", "core.messages", "core.notices",
+        "core.numbers", "core.observations", "core.open_turn", "core.operate", "core.operations", "core.pending",
+        "core.permits", "core.proposals", "core.publishing", "core.question_limits", "core.questions", "core.remains",
+        "core.requests", "core.restarts", "core.rests", "core.reviews", "core.roster", "core.spawning",
+        "core.tombstones", "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum",
         "core.vacuum_builds", "core.vacuum_events", "core.vacuum_logs", "core.vacuum_rows", "core.wishes",
     ),
     "faces": (

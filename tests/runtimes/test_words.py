@@ -20,6 +20,7 @@ def place(**changed: object) -> Place:
         "name": AgentName("ada"), "uid": 70_000, "gid": 70_001, "state": a / "state", "workspace": a / "workspace",
         "claude": a / "claude", "tmp": a / "tmp", "run": Path("/h/state/run/agents/ada"), "program": Path("/x/claude"),
         "network": Network.OPEN, "mounts": (), "tasks": 512,
+        "memory": 4 * 1024**3,
     }  # fmt: skip
     return Place(**{**fields, **changed})  # type: ignore[arg-type]  # the fields are named one by one above
 
@@ -123,12 +124,15 @@ def test_host_refuses_what_it_cannot_give(changed: dict[str, object]) -> None:
     assert refused.value.hint
 
 
+KINDS = ("bubblewrap", "nspawn", "host")
+
+
 def test_a_runtime_is_known_by_its_name() -> None:
     assert runtime_named("auto").name == "bubblewrap"
-    assert {name: runtime.name for name, runtime in runtimes().items()} == {"bubblewrap": "bubblewrap", "host": "host"}
+    assert {name: runtime.name for name, runtime in runtimes().items()} == {kind: kind for kind in KINDS}
     with pytest.raises(Invalid, match="no runtime 'podman'") as refused:
         runtime_named("podman")
-    assert refused.value.hint == "known runtimes: auto, bubblewrap, host"
+    assert refused.value.hint == f"known runtimes: auto, {', '.join(KINDS)}"
 
 
 @pytest.mark.parametrize(

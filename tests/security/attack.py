@@ -35,6 +35,11 @@ def namespaces() -> list[int]:
     return [os.stat(f"/proc/self/ns/{kind}").st_ino for kind in ("mnt", "uts")]
 
 
+def peers() -> list[str]:
+    """The groups of mounts in which a change of one is a change of all (proc_pid_mountinfo(5))."""
+    return [word for word in Path("/proc/self/mountinfo").read_text().split() if word.startswith("shared:")]
+
+
 def succeeds(code: int) -> bool:
     """A function of the C library did not say that it failed."""
     return code != -1
@@ -227,7 +232,7 @@ def share_the_machines_namespaces(given: dict[str, Any]) -> bool:
 def shares(given: dict[str, Any]) -> bool:
     """A change of mounts or of the host name here would be one of the machine, too."""
     same = any(here == there for here, there in zip(namespaces(), given["namespaces"], strict=True))
-    return same or " shared:" in Path("/proc/self/mountinfo").read_text()
+    return same or bool(set(peers()) & set(given["peers"]))
 
 
 def successes(given: dict[str, Any]) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Machine:
             "neighbour_socket": str(neighbour.hive.paths.agent_socket(neighbour.place.name)),
             "keyctl": KEYCTL,
             "namespaces": attack.namespaces(),
+            "peers": attack.peers(),
         }
         (folder / "secret").write_text("canary")
         (folder / "secret").chmod(0o644)

@@ -32,6 +32,9 @@ MASKED = (
     "console-getty.service", "systemd-networkd-wait-online.service", "systemd-update-utmp.service",
 )  # fmt: skip
 
+# What a machine lets programs do, and a container does not: with it, what keeps agents in can be shown.
+LANDLOCK = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
+
 
 def main(words: list[str]) -> int:
     """Boot, again after each reboot or power cut, until nobody wants the host any more; `words` go to systemd-nspawn."""
@@ -42,7 +45,8 @@ def main(words: list[str]) -> int:
         "sh", "-c", 'echo 0 >"$0" && exec "$@"', str(group / "cgroup.procs"),
         "setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
         "systemd-nspawn", "--quiet", f"--directory={ROOT}", f"--machine={group.name}", "--register=no", "--keep-unit",
-        "--private-network", "--capability=all", "--notify-ready=yes", "--console=read-only", "--boot", *words,
+        "--private-network", "--capability=all", f"--system-call-filter={' '.join(LANDLOCK)}", "--notify-ready=yes",
+        "--console=read-only", "--boot", *words,
     ]  # fmt: skip
     code: int | None = AGAIN[0]
     while code in AGAIN:
@@ -125,13 +129,16 @@ def boot(command: list[str]) -> int | None:
         selector = ends.enter_context(selectors.DefaultSelector())
         for source in (notify.fileno(), ended, sys.stdin.fileno()):
             selector.register(source, selectors.EVENT_READ)
+        is_up = False
         while True:
             ready = {key.fd for key, _ in selector.select()}
             if sys.stdin.fileno() in ready:
                 return None
             if ended in ready:
                 return child.wait()
-            if "READY=1" in notify.recv(4096).decode().splitlines():
+            if "READY=1" in notify.recv(4096).decode().splitlines() and not is_up:
+                # It says so again whenever its units are read anew.
+                is_up = True
                 print(f"ready {child_of(child_of(child.pid))}", flush=True)
 
 

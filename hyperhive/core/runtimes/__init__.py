@@ -1,13 +1,13 @@
 """The kinds of container that an agent can live in, each as the words that start a program in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from hyperhive.core import process
-from hyperhive.core.agent_config import Mount
+from hyperhive.core.agent_config import AgentConfig, Mount
 from hyperhive.core.errors import CommandFailed, Invalid, Unavailable
 from hyperhive.core.model import AgentName, Network
 
@@ -15,10 +15,11 @@ from hyperhive.core.model import AgentName, Network
 class Place(msgspec.Struct, frozen=True):
     """Where an agent lives on the host: its folders, its user, what else its container holds.
 
-    `uid` and `gid` are None for this process' own user; `program` is the agent CLI; `build` is what its deployment was
-    built into, which is writable while it is being built, from `source`; `tasks` limits processes and threads together.
-    A manager's `config` are its proposals, which it changes; `applied` are the repositories of what was accepted, which
-    it reads.
+    `uid` and `gid` are None for this process' own user; `base` is where its range of uids begins, if it has one. `program` is
+    the agent CLI; `build` is what its deployment was built into, which is writable while it is being built, from `source`.
+    `tasks` limits processes and threads together, `memory` bytes. A manager's `config` are its proposals, which it changes;
+    `applied` are the repositories of what was accepted, which it reads. `root` and `var` are what a container that is booted
+    stands on: the host's own folder, and one of the container's.
     """
 
     name: AgentName
@@ -33,10 +34,14 @@ class Place(msgspec.Struct, frozen=True):
     network: Network
     mounts: tuple[Mount, ...]
     tasks: int
+    memory: int
     build: Path | None = None
     source: Path | None = None
     config: Path | None = None
     applied: Path | None = None
+    base: int | None = None
+    root: Path | None = None
+    var: Path | None = None
 
 
 class Inside(msgspec.Struct, frozen=True):
@@ -84,6 +89,59 @@ class Listing(msgspec.Struct, frozen=True):
     read: Callable[[str], frozenset[AgentName]]
 
 
+class Root(msgspec.Struct, frozen=True):
+    """What the host puts into the root of a container that is booted: folders, texts of files and targets of links, by path."""
+
+    folders: tuple[str, ...]
+    files: Mapping[str, str]
+    links: Mapping[str, str]
+
+
+class Booted(Protocol):
+    """The containers of a kind that is booted: each lives on when no program of hyperhive's runs in it."""
+
+    @property
+    def listing(self) -> Listing:
+        """How to learn which containers are there."""
+        ...
+
+    def unit(self, name: AgentName) -> str:
+        """What the machine's systemd calls the container."""
+        ...
+
+    @property
+    def groups(self) -> Path:
+        """Where the machine's control groups are (cgroup v2)."""
+        ...
+
+    def group(self, name: AgentName) -> Path:
+        """The container's own among them."""
+        ...
+
+    def root(self, place: Place, config: AgentConfig) -> Root:
+        """What its root is made of, with the services of the agent's own that its configuration brings."""
+        ...
+
+    def boot(self, place: Place) -> list[str]:
+        """The words that start the container over its root; they end when it has booted. Raises `Invalid` as `wrap` does."""
+        ...
+
+    def halt(self, name: AgentName) -> list[str]:
+        """The words that end the container with all that runs in it, also what is left of one that was killed.
+
+        They fail where there is none.
+        """
+        ...
+
+    def end(self, name: AgentName, unit: str) -> list[str]:
+        """The words that end one unit in it with all that the unit has started. They fail where there is none."""
+        ...
+
+    def journal(self, place: Place) -> list[str]:
+        """The words in front of journalctl's options that lead to the container's journal, also when it has ended."""
+        ...
+
+
 class Runtime(Protocol):
     """A kind of container. It says words and runs nothing."""
 
@@ -107,15 +165,29 @@ class Runtime(Protocol):
         """How to learn which containers run; None for a kind that lives only as long as a program in it."""
         ...
 
+    @property
+    def booted(self) -> Booted | None:
+        """How its containers are started and ended, where they are booted; None where each lasts as long as its program."""
+        ...
+
     def inside(self, place: Place) -> Inside:
         """Where the agent finds its things."""
         ...
 
-    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
+    def wrap(
+        self,
+        place: Place,
+        command: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Collection[str] = (),
+        unit: str | None = None,
+    ) -> list[str]:
         """The words that run `command` in the container, in `cwd` (a path inside; else the workspace).
 
-        Secrets go into the environment of these words, never among them. Raises `Invalid` for a place that this kind
-        of container cannot give.
+        Secrets go into the environment of these words, never among them: `env` names what of it the command is to have.
+        `unit` is what the command is called in a container that is booted, to be ended by. Raises `Invalid` for a place
+        that this kind of container cannot give.
         """
         ...
 
@@ -132,8 +204,9 @@ def runtimes() -> dict[str, Runtime]:
     """Every kind of container by its name."""
     from hyperhive.core.runtimes.bubblewrap import Bubblewrap
     from hyperhive.core.runtimes.host import Host
+    from hyperhive.core.runtimes.nspawn import Nspawn
 
-    return {"bubblewrap": Bubblewrap(), "host": Host()}
+    return {"bubblewrap": Bubblewrap(), "nspawn": Nspawn(), "host": Host()}
 
 
 AUTO: Final = "auto"

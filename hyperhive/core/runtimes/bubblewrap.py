@@ -1,7 +1,7 @@
 """A container of namespaces around one program, over the host's own /usr, made by bwrap."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from hyperhive.core.errors import Invalid, Unavailable
 from hyperhive.core.model import Network
 from hyperhive.core.runtimes import Inside, Listing, Place
 from hyperhive.core.runtimes.enter import can_scope
+from hyperhive.core.runtimes.machine import shown
 
 RUN: Final = "/run/hyperhive"
 PROGRAM: Final = "/opt/hyperhive/claude"
@@ -31,13 +32,6 @@ _CLOSED: Final = (
     "--die-with-parent", "--new-session",
 )  # fmt: skip
 
-# What programs need of /etc to find names, certificates, libraries and the time. Nothing that holds a secret.
-_ETC: Final = (
-    "resolv.conf", "hosts", "host.conf", "gai.conf", "nsswitch.conf", "protocols", "services", "os-release", "localtime",
-    "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki/ca-trust", "pki/tls/certs", "pki/tls/openssl.cnf", "crypto-policies",
-    "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "fonts", "terminfo",
-)  # fmt: skip
-
 
 class Bubblewrap:
     """Namespaces of its own for mounts, processes, users, IPC, host name and, if asked for, the network."""
@@ -45,6 +39,7 @@ class Bubblewrap:
     name: Final = "bubblewrap"
     separates_users: Final = True
     listing: Listing | None = None
+    booted: Final = None
 
     def __init__(self, *, root: Path = Path("/")) -> None:
         self._root = root
@@ -82,8 +77,19 @@ class Bubblewrap:
             applied=APPLIED if place.applied else None,
         )
 
-    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
-        """The words that run `command` in the container. Raises `Invalid` as root without a user for the agent."""
+    def wrap(
+        self,
+        place: Place,
+        command: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Collection[str] = (),
+        unit: str | None = None,
+    ) -> list[str]:
+        """The words that run `command` in the container. Raises `Invalid` as root without a user for the agent.
+
+        It inherits the whole environment of the words, and ends with them.
+        """
         if place.uid == 0 or (place.uid is None and os.geteuid() == 0):
             raise Invalid(
                 f"{place.name} would run as root, from whom no container keeps anything",
@@ -183,21 +189,8 @@ class Bubblewrap:
 
     def _system(self) -> Iterator[str]:
         """The host's programs and the part of /etc that they need, read-only."""
-        yield from ("--ro-bind", "/usr", "/usr")
-        for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-            path = self._root / name
-            if path.is_symlink():
-                yield from ("--symlink", os.readlink(path), f"/{name}")
-            elif path.is_dir():
-                yield from ("--ro-bind", f"/{name}", f"/{name}")
-        for name in _ETC:
-            path = self._root / "etc" / name
-            if path.is_symlink() and os.path.realpath(path).startswith(f"{self._root / 'usr'}/"):
-                # A link stays a link: programs read the time zone's name from it.
-                yield from ("--symlink", f"/{os.path.relpath(os.path.realpath(path), self._root)}", f"/etc/{name}")
-            elif path.exists():
-                # bwrap follows links itself: a resolv.conf that points into /run is bound as what it is now.
-                yield from ("--ro-bind", f"/etc/{name}", f"/etc/{name}")
+        for path, target in shown(self._root):
+            yield from ("--ro-bind", path, path) if target is None else ("--symlink", target, path)
 
 
 def _as_user(uid: int | None, gid: int | None) -> tuple[str, ...]:

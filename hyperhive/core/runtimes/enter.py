@@ -51,7 +51,9 @@ def limit_tasks(most: int) -> None:
 
 
 if __name__ == "__main__":
-    limit_tasks(int(sys.argv[1]))
+    # What runs a whole system is limited otherwise.
+    if sys.argv[1] != "-":
+        limit_tasks(int(sys.argv[1]))
     forget_keys()
     stay_inside()
     try:

@@ -1,7 +1,7 @@
 """No container at all: the agent runs as this user and sees all that this user sees."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from hyperhive.core import process
@@ -21,6 +21,7 @@ class Host:
     name: Final = "host"
     separates_users: Final = False
     listing: Listing | None = None
+    booted: Final = None
     isolation: Final = "none: an agent can read and change whatever this user can"
 
     def inside(self, place: Place) -> Inside:
@@ -42,7 +43,15 @@ class Host:
             gitconfig=f"{place.run}/gitconfig",
         )
 
-    def wrap(self, place: Place, command: Sequence[str], *, cwd: str | None = None) -> list[str]:
+    def wrap(
+        self,
+        place: Place,
+        command: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Collection[str] = (),
+        unit: str | None = None,
+    ) -> list[str]:
         if place.uid is not None:
             raise Invalid("the runtime host gives an agent no user of its own", hint="use the runtime bubblewrap")
         if place.network is Network.NONE:

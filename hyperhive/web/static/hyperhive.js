@@ -220,6 +220,62 @@ if (stream) {
   toEnd();
 }
 
+// ---- an agent's prompt -----------------------------------------------------------------------------------------------
+// Enter sends, Shift-Enter begins a line. Behind a slash what can be typed is offered: arrows choose, Tab and Enter complete.
+
+const prompt = document.querySelector("#prompt textarea");
+const words = document.getElementById("words");
+
+function offer() {
+  const typed = prompt.value;
+  const fitting = [...words.children].filter((one) => {
+    one.hidden = !(typed.startsWith("/") && one.dataset.text.startsWith(typed) && one.dataset.text !== typed);
+    return !one.hidden;
+  });
+  words.hidden = !fitting.length;
+  prompt.setAttribute("aria-expanded", String(!words.hidden));
+  choose(fitting[0]);
+}
+
+function choose(word) {
+  for (const one of words.children) one.setAttribute("aria-selected", String(one === word));
+  if (word) prompt.setAttribute("aria-activedescendant", word.id);
+  else prompt.removeAttribute("aria-activedescendant");
+}
+
+function complete(word) {
+  prompt.value = word.dataset.text;
+  prompt.focus();
+  offer();
+}
+
+if (prompt) {
+  prompt.addEventListener("input", offer);
+  prompt.form.addEventListener("reset", () => setTimeout(offer));
+  words.addEventListener("mousedown", (event) => {
+    event.preventDefault();
+    complete(event.target.closest("li"));
+  });
+  prompt.addEventListener("blur", () => { words.hidden = true; });
+  prompt.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    const shown = words.hidden ? [] : [...words.children].filter((one) => !one.hidden);
+    const at = shown.findIndex((one) => one.ariaSelected === "true");
+    if (shown.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      choose(shown[(at + (event.key === "ArrowDown" ? 1 : shown.length - 1)) % shown.length]);
+    } else if (shown.length && event.key === "Escape") {
+      words.hidden = true;
+    } else if (shown.length && (event.key === "Tab" || event.key === "Enter") && !event.shiftKey) {
+      complete(shown[at]);
+    } else if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey) {
+      if (prompt.value.trim()) prompt.form.requestSubmit();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+}
+
 // A link to a section opens it.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-opens]");
