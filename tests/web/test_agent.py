@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -43,7 +44,7 @@ def count(hive: Hive, log: EventLog, first: int, last: int) -> None:
         log.add(EventKind.TEXT, {"text": f"said {number}."}, at=hive.now())
 
 
-def opened(look: Look, **how: object) -> Page:
+def opened(look: Look, **how: Any) -> Page:
     """Ada's page, live."""
     page = look.page(**how)
     page.goto(f"{look.site.url}/agents/ada")
