@@ -8,7 +8,7 @@ from hyperhive.core import holding, messages
 from hyperhive.core.agent_view import UnderWay
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, Flavor, Verb, Wanted
+from hyperhive.core.model import AgentName, Flavor, Wanted
 from hyperhive.core.tables import AgentRow
 
 
@@ -40,7 +40,7 @@ def listed(hive: Hive) -> list[Tombstone]:
             under_way=busy,
         )
         for row, busy in found
-        if busy is None or busy.verb not in (Verb.START, Verb.DEPLOY)
+        if busy is None or busy.verb not in holding.MAKES
     ]
 
 

@@ -1,13 +1,13 @@
 """Agents: a row each, and what can be done to one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 from flask import Blueprint, render_template
 
-from hyperhive.core import agent_toml, applied, awaited, journal, operations, requests, reviews, roster
+from hyperhive.core import agent_toml, applied, awaited, holding, journal, requests, reviews, roster
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
@@ -17,8 +17,6 @@ from hyperhive.web.here import hive
 
 bp = Blueprint("agents", __name__)
 
-# All that waits or is under way; nobody looks at more.
-_OPERATIONS_MOST: Final = 10_000
 _LINES: Final = 200
 WAITS: Final = {
     Verb.START: "waits to start",
@@ -50,7 +48,8 @@ class Seen(msgspec.Struct, frozen=True):
     def state(self) -> tuple[str, str]:
         """What it is, in a word, and the tone in which that is said."""
         if self.agent.wanted is Wanted.DESTROYED:
-            return "destroyed", "quiet"
+            is_made = self.agent.under_way is not None and self.agent.under_way.verb in holding.MAKES
+            return "not there yet" if is_made else "destroyed", "quiet"
         if self.agent.wanted is Wanted.STOPPED:
             return ("stops after its turn", "warn") if self.is_at_work else ("stopped", "quiet")
         match self.agent.blocked:
@@ -76,16 +75,14 @@ class Seen(msgspec.Struct, frozen=True):
         return [*([self.agent.blocked_reason] if self.agent.blocked_reason else []), *kept, *self.agent.warnings]
 
 
-def seen(of: Hive) -> Mapping[str, Seen]:
-    """Every agent by the key of its row."""
-    waits = awaited.numbers(of)
+def seen(of: Hive, *, waits: Sequence[Operation]) -> Mapping[str, Seen]:
+    """Every agent by the key of its row; `waits` is what was asked for of all of them."""
+    decisions = awaited.numbers(of)
     asked: dict[str, Operation] = {}
-    for one in operations.listed(of, limit=_OPERATIONS_MOST):
+    for one in waits:
         if one.state is OperationState.PENDING and one.verb in WAITS:
             asked.setdefault(one.agent, one)
-    return {
-        f"agent-{agent.name}": Seen(agent, asked.get(agent.name), tuple(waits.get(agent.name, ()))) for agent in roster.listed(of)
-    }
+    return {f"agent-{one.name}": Seen(one, asked.get(one.name), tuple(decisions.get(one.name, ()))) for one in roster.listed(of)}
 
 
 @bp.post("/agents/<name>/start")

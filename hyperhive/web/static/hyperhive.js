@@ -136,6 +136,24 @@ document.addEventListener("htmx:after:settle", (event) => {
   for (const one of event.target.querySelectorAll("[data-end]")) one.scrollTop = one.scrollHeight;
 });
 
+// data-follows asks again and again for what comes next, and is replaced by it: only while somebody can see it. The box that
+// it stands in stays at its end, unless its reader scrolled up.
+function follower(event) {
+  const element = event.detail.ctx && event.detail.ctx.sourceElement;
+  return element && "follows" in element.dataset ? element : null;
+}
+
+document.addEventListener("htmx:before:request", (event) => {
+  const element = follower(event);
+  if (element && (document.hidden || !element.closest("details")?.open)) event.preventDefault();
+});
+
+document.addEventListener("htmx:before:swap", (event) => {
+  const element = follower(event);
+  const box = element && element.closest("pre");
+  if (box && box.scrollTop + box.clientHeight >= box.scrollHeight - 4) setTimeout(() => { box.scrollTop = box.scrollHeight; });
+});
+
 // ---- an agent's stream -----------------------------------------------------------------------------------------------
 // It stays at its end until the reader scrolls up; what comes then is told by a button. Scrolled to its top it shows what was
 // before. Only so much of it is held: the rest can be had again.
@@ -215,7 +233,6 @@ function offer() {
     return !one.hidden;
   });
   words.hidden = !fitting.length;
-  prompt.setAttribute("aria-expanded", String(!words.hidden));
   choose(fitting[0]);
 }
 
@@ -275,7 +292,7 @@ function place(element) {
 // A server that is not reached has no words of its own.
 document.addEventListener("htmx:error", (event) => {
   const context = event.detail.ctx;
-  if (!context) return;
+  if (!context || follower(event)) return;
   const error = document.createElement("div");
   error.className = "error";
   error.textContent = "The dashboard was not reached; nothing was changed that it had not got already.";
