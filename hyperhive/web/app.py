@@ -15,6 +15,7 @@ from hyperhive.web import (
     answers,
     approvals,
     dashboard,
+    deployments,
     entry,
     flow,
     guard,
@@ -25,6 +26,7 @@ from hyperhive.web import (
     operations,
     prompt,
     questions,
+    repositories,
     spawn,
     text,
 )
@@ -35,7 +37,7 @@ from hyperhive.web.watched import Watched
 
 _ROOMS: Final = (
     entry.bp, dashboard.bp, agents.bp, agent.bp, prompt.bp, logins.bp, approvals.bp, spawn.bp, questions.bp, inbox.bp,
-    operations.bp, kept.bp, flow.bp,
+    operations.bp, kept.bp, flow.bp, repositories.bp, deployments.bp,
 )  # fmt: skip
 # The first thing that a page says names each of its rows.
 _HELLO_BYTES: Final = 1024 * 1024
