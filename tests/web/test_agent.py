@@ -43,9 +43,9 @@ def count(hive: Hive, log: EventLog, first: int, last: int) -> None:
         log.add(EventKind.TEXT, {"text": f"said {number}."}, at=hive.now())
 
 
-def opened(look: Look, **how: object) -> Page:
+def opened(look: Look) -> Page:
     """Ada's page, live."""
-    page = look.page(**how)
+    page = look.page()
     page.goto(f"{look.site.url}/agents/ada")
     expect(page.locator("html[data-live=yes]")).to_be_attached()
     return page
