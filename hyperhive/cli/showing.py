@@ -120,6 +120,7 @@ def _agent(hive: Hive, name: AgentName, *, values: bool, as_json: bool) -> None:
             ("deployed", _deployed(deployment)),
             ("up to date", _up_to_date(hive, agent, deployment)),
             ("network", config.network.value),
+            ("restart", config.restart.value),
             ("mounts", ", ".join(f"{one.source} at {one.target} ({one.mode})" for one in config.mounts) or "none"),
             ("variables", ", ".join(f"{key}={value}" if values else key for key, value in config.env.items()) or "none"),
             ("may write to", ", ".join(config.send_to) or "nobody"),

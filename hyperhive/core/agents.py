@@ -42,7 +42,7 @@ def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) ->
 
 
 def come_back(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
-    """Have the container of an agent that is wanted started, after the machine was: nothing else about it changes."""
+    """Have the container of an agent that is wanted started, after the machine was, or a crash: nothing else about it changes."""
     with holding.under_way(hive, name, Verb.START, by=by, number=number):
         with hive.db.read():
             wanted = roster.living(name).wanted
@@ -156,4 +156,5 @@ def _let_work(hive: Hive, row: AgentRow) -> None:
     if row.wanted is not Wanted.STARTED and custody.has_left(hive, name):
         # However its harness ended since it was stopped: it was to end.
         observations.note_death(hive, row, asked_for=True)
+    observations.forgive(name)
     AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()

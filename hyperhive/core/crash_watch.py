@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import doorbell, eligibility, housekeeping, observations, operations, process
+from hyperhive.core import doorbell, eligibility, housekeeping, observations, operations, process, restarts
 from hyperhive.core.conditions import Conditions
 from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
@@ -83,6 +83,7 @@ def repeated(hive: Hive, *, every: float, total: float | None) -> Iterator[Look]
 def look(hive: Hive) -> Look:
     """One pass, by the one who watches: tell what has changed, put in order what is overdue or dead, ring what was not rung."""
     told, troubles = _compare(hive)
+    told += restarts.look(hive)
     # Only a hub knows what it has seen in time, and will still do.
     has_hub = is_held(hive.paths.lock("hub"))
     try:

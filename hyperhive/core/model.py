@@ -61,6 +61,13 @@ class Network(StrEnum):
     NONE = "none"
 
 
+class Restart(StrEnum):
+    """Who starts an agent's container again that crashed: the manager, who is told, or hyperhive always."""
+
+    MANAGER = "manager"
+    ALWAYS = "always"
+
+
 class MessageKind(StrEnum):
     """Who wrote a message: a correspondent, or hyperhive itself."""
 

@@ -23,6 +23,7 @@ from hyperhive.core import (
     process,
     proposals,
     publishing,
+    restarts,
     spawning,
 )
 from hyperhive.core.builds import config_of
@@ -178,7 +179,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None:
     name, by, number = AgentName(asked.agent), asked.asked_by, asked.number
     match asked.verb:
-        case Verb.START if asked.argument == containers.COME_BACK:
+        case Verb.START if asked.argument in (containers.COME_BACK, restarts.CRASHED):
             agents.come_back(hive, name, by=by, number=number)
         case Verb.START:
             agents.start(hive, name, by=by, number=number)

@@ -18,6 +18,8 @@ MARK: Final = "# Written by `hyperhive install`"
 STOP_MOST: Final = 20
 # What is needed to give agents' sockets to their groups, and to remove what agents' users have made.
 _RIGHTS: Final = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER"
+# Also to read the journal of a booted container as the user that owns it, and not as root.
+_READER_RIGHTS: Final = f"{_RIGHTS} CAP_SETGID CAP_SETUID"
 # What nothing in a container needs of the host, nor who makes one.
 _NEVER: Final = (
     "~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_BOOT CAP_SYS_TIME CAP_WAKE_ALARM CAP_SYS_PACCT CAP_SYSLOG CAP_MAC_ADMIN "
@@ -47,6 +49,11 @@ class Unit(msgspec.Struct, frozen=True):
     name: str
     text: str
     is_kept_up: bool
+
+
+def of_agent(name: str) -> str:
+    """The unit in which an agent's harness runs."""
+    return f"{PREFIX}agent@{name}.service"
 
 
 def units(ground: Ground, commands: Collection[str]) -> list[Unit]:
@@ -83,7 +90,7 @@ def _hub(ground: Ground) -> Unit:
             ("TimeoutStopSec", f"{STOP_MOST}s"),
             # A socket for each agent, and some for each connection.
             ("LimitNOFILE", "65536"),
-            *_hardened(ground),
+            *_hardened(ground, rights=_READER_RIGHTS),
             *_without_network(ground),
         ],
         wanted_by=ground.manager.target,
@@ -178,14 +185,17 @@ def _web(ground: Ground) -> Unit:
             ("Restart", "on-failure"),
             ("RestartSec", "5s"),
             ("TimeoutStopSec", f"{STOP_MOST}s"),
-            *_hardened(ground, families="AF_UNIX AF_INET AF_INET6"),
+            *_hardened(ground, rights=_READER_RIGHTS, families="AF_UNIX AF_INET AF_INET6"),
         ],
         wanted_by=ground.manager.target,
     )
 
 
-def _hardened(ground: Ground, *, families: str = "AF_UNIX") -> Lines:
-    """What holds for all that makes no container (systemd.exec(5)); `families` are the sockets that it may open."""
+def _hardened(ground: Ground, *, rights: str = _RIGHTS, families: str = "AF_UNIX") -> Lines:
+    """What holds for all that makes no container (systemd.exec(5)); `families` are the sockets that it may open.
+
+    `rights` are the capabilities that root's has.
+    """
     return [
         ("NoNewPrivileges", "yes"),
         ("LockPersonality", "yes"),
@@ -199,14 +209,14 @@ def _hardened(ground: Ground, *, families: str = "AF_UNIX") -> Lines:
         ("SystemCallErrorNumber", "EPERM"),
         ("KeyringMode", "private"),
         ("UMask", "0077"),
-        *(_closed(ground) if ground.manager is Manager.SYSTEM else ()),
+        *(_closed(ground, rights) if ground.manager is Manager.SYSTEM else ()),
     ]
 
 
-def _closed(ground: Ground) -> Lines:
+def _closed(ground: Ground, rights: str) -> Lines:
     """What only root's systemd can do: that of a user would need a user namespace, which not every machine gives it."""
     return [
-        ("CapabilityBoundingSet", _RIGHTS),
+        ("CapabilityBoundingSet", rights),
         ("ProtectSystem", "strict"),
         ("ReadWritePaths", _quoted(_plain(str(ground.paths.state)))),
         # Not hidden: the interpreter may lie there.

@@ -208,6 +208,31 @@ def journal(hive: MachinesHive, *words: str) -> str:
     return hive.host.run([*Nspawn().journal(place), "--output=cat", *words], check=False).stdout
 
 
+def logged(hive: MachinesHive, *words: str) -> list[str]:
+    """What the agent's journal says of its container, without the times."""
+    lines = hive.say("logs", "ada", "--unit", "container", "-n", "5000", *words).stdout.splitlines()
+    assert all(line[24:].startswith(" container ") for line in lines)
+    return [line[24:].removeprefix(" container ") for line in lines]
+
+
+def test_its_journal_shows_what_its_services_say_and_what_the_machine_says_of_it(hive: MachinesHive) -> None:
+    lines = logged(hive)
+    assert any(line.startswith("sh[") and "as 1000 in " in line for line in lines)
+    assert any(line.startswith("systemd[1]: Started ") and "the container of the agent ada" in line for line in lines)
+    # A journal that the agent has spoilt hides nothing else, and leads to nothing of the machine's.
+    folder = SYSTEM.paths.agent_container(ADA) / "var/log/journal"
+    for spoil in (f"ln -s /var/log/journal {folder}", f"mkdir -p {folder}/x; mkfifo {folder}/x/system.journal", "true"):
+        hive.host.run(["sh", "-ec", f"mv {folder} {folder}.kept; {spoil}"])
+        try:
+            lines = logged(hive)
+        finally:
+            hive.host.run(["sh", "-ec", f"rm -rf {folder}; mv {folder}.kept {folder}"])
+        assert any("the container of the agent ada" in line for line in lines)
+        assert not any("as 1000 in " in line for line in lines)
+        assert not any("hyperhive-hub.service" in line for line in lines)
+    assert any("as 1000 in " in line for line in logged(hive))
+
+
 def test_stop_start_and_restart_are_the_containers_too(hive: MachinesHive) -> None:
     before = leader(hive)
     hive.say("restart", "ada")

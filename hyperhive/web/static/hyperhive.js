@@ -233,7 +233,6 @@ function offer() {
     return !one.hidden;
   });
   words.hidden = !fitting.length;
-  prompt.setAttribute("aria-expanded", String(!words.hidden));
   choose(fitting[0]);
 }
 
