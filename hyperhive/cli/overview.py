@@ -8,7 +8,7 @@ from hyperhive.cli import notes as beside
 from hyperhive.cli import render, screen, words
 from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import awaited, readings, roster
+from hyperhive.core import awaited, kept_state, roster
 from hyperhive.core.agent_config import AgentLimits
 from hyperhive.core.agent_view import Agent, Mail
 from hyperhive.core.beneath import Size
@@ -33,9 +33,9 @@ _COLOURS = {Activity.THINKING: "green", Activity.COMPACTING: "cyan", Activity.QU
 def ps(hive: Hive, everything: bool, as_json: bool) -> None:
     """Show who does what."""
     found = roster.listed(hive, everything=everything)
-    kept = readings.kept(hive, found)
+    kept = kept_state.sizes(hive, found)
     if as_json:
-        render.json(readings.with_kept(found, kept) if everything else found)
+        render.json(kept_state.with_sizes(found, kept) if everything else found)
     else:
         waiting = awaited.numbers(hive)
         if found:

@@ -1,21 +1,18 @@
 """What programs are told where it is put together of several values: the same in a shell and over HTTP."""
 
-import time
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from hyperhive.core import applied, building, builds, deployments, folders, meta, pending, reviews, roster
+from hyperhive.core import applied, building, builds, deployments, meta, pending, reviews, roster
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.approvals import Approval
-from hyperhive.core.beneath import Size
 from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.meta import MetaEntry
-from hyperhive.core.model import AgentName, ApprovalKind, Operation, Wanted
+from hyperhive.core.model import AgentName, ApprovalKind, Operation
 from hyperhive.core.numbers import deployment_of, named
 from hyperhive.core.pending import Pending
 from hyperhive.core.questions import Question
@@ -23,8 +20,6 @@ from hyperhive.core.reviews import Comparison, Point
 
 # Of any file but agent.toml, in bytes.
 FILE_MOST: Final = 1024 * 1024
-# How long the folders of destroyed agents are looked through, in seconds.
-_MEASURED_MOST: Final = 3.0
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -48,18 +43,6 @@ def whole(hive: Hive, name: AgentName) -> Whole:
     config, damage = builds.config_of(hive, name, agent.deployed)
     agent = msgspec.structs.replace(agent, warnings=list(dict.fromkeys([*damage, *agent.warnings])))
     return Whole(agent=agent, config=config, deployment=_deployment(hive, agent), waiting=pending.listed(hive, agent=name))
-
-
-def kept(hive: Hive, found: Sequence[Agent]) -> dict[str, Size]:
-    """How much is kept of those that were destroyed; looks a few seconds in all."""
-    until = time.monotonic() + _MEASURED_MOST
-    gone = [AgentName(agent.name) for agent in found if agent.wanted is Wanted.DESTROYED]
-    return {name: folders.size_of(hive, name, seconds=max(0.0, until - time.monotonic())) for name in gone}
-
-
-def with_kept(found: Sequence[Agent], sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
-    """Agents, each with how much is kept of it."""
-    return [{**msgspec.to_builtins(one, builtin_types=[]), "kept": sizes.get(one.name)} for one in found]
 
 
 def numbered(hive: Hive, number: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hyperhive.core import (
     doctor,
     events,
     journal,
+    kept_state,
     messages,
     operations,
     pending,
@@ -38,7 +39,7 @@ def ps() -> Response:
     query = Query("all")
     everything = query.flag("all")
     found = roster.listed(hive(), everything=everything)
-    return data(readings.with_kept(found, readings.kept(hive(), found)) if everything else found)
+    return data(kept_state.with_sizes(found, kept_state.sizes(hive(), found)) if everything else found)
 
 
 @bp.get("/show/<target>")

@@ -34,7 +34,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "core.container_root", "core.containers", "core.crash_watch", "core.custody", "core.deploying",
         "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.holding",
         "core.housekeeping", "core.hub", "core.hub_harnesses", "core.hub_operations", "core.hub_sockets",
-        "core.identity", "core.install", "core.interventions", "core.journal", "core.journals", "core.leases",
+        "core.identity", "core.install", "core.interventions", "core.journal", "core.journals", "core.kept_state", "core.leases",
         "core.letters", "core.login", "core.login_command", "core.login_dialogue", "core.messages", "core.notices",
         "core.numbers", "core.observations", "core.open_turn", "core.operate", "core.operations", "core.pending",
         "core.permits", "core.proposals", "core.publishing", "core.question_limits", "core.questions", "core.readings",
