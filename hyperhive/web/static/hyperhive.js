@@ -451,6 +451,81 @@ if (news && window.isSecureContext && "Notification" in window) {
   showNotices();
 }
 
+// ---- the keyboard ----------------------------------------------------------------------------------------------------
+// `/` searches, `j` and `k` go from row to row, `?` says so, Escape goes back. Whoever types in a field types these letters.
+
+const search = document.getElementById("search");
+const rowsSeen = () => [...document.querySelectorAll("#main .row")].filter((one) => one.offsetParent !== null);
+// Where the last row that the keyboard went to was: it may have gone meanwhile.
+let lastRow = null;
+let lastAt = -1;
+
+// Each word has to stand somewhere in a row. How many rows do is said, so that nobody takes the rest for gone.
+function look() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const all = [...document.querySelectorAll("#main .rows > .row")];
+  for (const one of all) {
+    const text = words.length ? one.textContent.toLowerCase() : "";
+    one.classList.toggle("unlike", !words.every((word) => text.includes(word)));
+  }
+  const found = all.filter((one) => !one.classList.contains("unlike")).length;
+  const said = words.length ? found + " of " + all.length : "";
+  const place = document.getElementById("found");
+  if (place.textContent !== said) place.textContent = said;
+}
+
+function step(by) {
+  const all = rowsSeen();
+  if (!all.length) return;
+  const here = document.activeElement.closest?.("#main .row") || lastRow;
+  const at = all.indexOf(here);
+  // In place of a row that has gone stands the one that came after it.
+  const to = at >= 0 ? at + by : lastAt < 0 ? (by > 0 ? 0 : all.length - 1) : by > 0 ? lastAt : lastAt - 1;
+  lastAt = Math.min(Math.max(to, 0), all.length - 1);
+  lastRow = all[lastAt];
+  lastRow.tabIndex = -1;
+  lastRow.focus();
+  lastRow.scrollIntoView({ block: "nearest" });
+}
+
+if (search) {
+  search.addEventListener("input", look);
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      search.value = "";
+      look();
+      search.blur();
+    } else if (event.key === "Enter") {
+      lastRow = null;
+      lastAt = -1;
+      search.blur();
+      step(1);
+    }
+  });
+  // What comes, or changes, while somebody searches is looked at, too.
+  new MutationObserver(() => search.value && look()).observe(document.getElementById("main"), { childList: true, subtree: true });
+  // A browser may bring back what was typed before the page was loaded again.
+  look();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+  if (event.target.closest?.("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) return;
+  if (event.key === "/" && search) {
+    search.focus();
+    search.select();
+  } else if (event.key === "j" || event.key === "k") {
+    step(event.key === "j" ? 1 : -1);
+  } else if (event.key === "?") {
+    document.getElementById("keys").showModal();
+  } else if (event.key === "Escape" && document.activeElement.matches(".row")) {
+    document.activeElement.blur();
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
 // ---- the beginning ---------------------------------------------------------------------------------------------------
 
 // Behind htmx, which begins at the same event: a section is loaded by what htmx hears of its opening.
