@@ -8,7 +8,11 @@ import msgspec
 
 from hyperhive.core import doorbell, systemd
 from hyperhive.core.errors import Invalid
+from hyperhive.core.model import AgentName
 from hyperhive.core.paths import Paths
+from hyperhive.core.runtimes import CLI
+from hyperhive.core.runtimes.nspawn import PREFIX as MACHINE_PREFIX
+from hyperhive.core.runtimes.nspawn import Nspawn
 from hyperhive.core.systemd import Manager
 
 PREFIX: Final = "hyperhive-"
@@ -16,8 +20,9 @@ PREFIX: Final = "hyperhive-"
 MARK: Final = "# Written by `hyperhive install`"
 # Longer than a harness or an operation needs to end in order, in seconds.
 STOP_MOST: Final = 20
-# What is needed to give agents' sockets to their groups, and to remove what agents' users have made.
-_RIGHTS: Final = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER"
+# What is needed to give agents' sockets to their groups, to remove what agents' users have made, and to read a container's
+# journal as its own user.
+_RIGHTS: Final = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SETGID CAP_SETUID"
 # What nothing in a container needs of the host, nor who makes one.
 _NEVER: Final = (
     "~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_BOOT CAP_SYS_TIME CAP_WAKE_ALARM CAP_SYS_PACCT CAP_SYSLOG CAP_MAC_ADMIN "
@@ -94,8 +99,17 @@ def _agent(ground: Ground) -> Unit:
         "agent@.service",
         about="Work through the mail of %i, an agent of hyperhive",
         after="hyperhive-hub.service",
-        service=[("ExecStart", _command(ground, "harness", "%i")), *_worker(ground, "agent")],
+        service=[("ExecStart", _command(ground, "harness", "%i")), *_end_cli(ground), *_worker(ground, "agent")],
     )
+
+
+def _end_cli(ground: Ground) -> Lines:
+    """What ends the agent CLI in a container that is booted: the end of the harness, however it came, does not reach it."""
+    if ground.manager is not Manager.SYSTEM:
+        return []
+    end = " ".join(Nspawn().end(AgentName("%i"), CLI))
+    # Most agents have no such container. What systemd knows of one is a file of its name (sd_get_machine_names(3)).
+    return [("ExecStopPost", f"-/bin/sh -c 'test ! -e /run/systemd/machines/{MACHINE_PREFIX}%i || exec {end}'")]
 
 
 def _operation(ground: Ground) -> Unit:

@@ -82,7 +82,11 @@ def test_odd_paths_and_variables_reach_the_program_as_they_are(tmp_path: Path) -
     assert values(hub, "Environment")[0] == f'"PATH=/bin:{plain}"'
     # Only here begins a dollar a variable, and that of the status is meant.
     bell = f"{tmp_path}/{plain}/wake/agent@%i=".replace("$", "$$").replace("%%i=", "%i=") + "${EXIT_STATUS}"
-    assert values(agent, "ExecStopPost") == [f'/usr/bin/touch "{bell}"']
+    end = "systemctl --machine=hyperhive-%i stop hyperhive-cli.service"
+    assert values(agent, "ExecStopPost") == [
+        f"-/bin/sh -c 'test ! -e /run/systemd/machines/hyperhive-%i || exec {end}'",
+        f'/usr/bin/touch "{bell}"',
+    ]
 
 
 @pytest.mark.parametrize("path", ["/opt/a\nUser=nobody", "/opt/\x7f", '/opt/"', "/opt/\\"])
