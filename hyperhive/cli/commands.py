@@ -71,6 +71,7 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "hub": Entry("processes:hub", "Serve the agents' sockets and start who has mail."),
         "harness": Entry("processes:harness", "Work through one agent's mail."),
         "operate": Entry("processes:operate", "Carry out one operation."),
+        "crash-watch": Entry("processes:watch", "Tell what has changed about agents."),
         "vacuum": Entry("vacuum:vacuum", "Remove what is kept no longer."),
         "mcp": Entry("processes:mcp", "Speak MCP for an agent on standard input and output."),
     },

@@ -16,7 +16,7 @@ from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.meta import MetaEntry
-from hyperhive.core.model import OPERATOR, AgentName, DeploymentOutcome
+from hyperhive.core.model import OPERATOR, AgentName, DeploymentOutcome, Wanted
 
 _HISTORY = (
     Column("N", right=True),
@@ -125,7 +125,8 @@ def update(hive: Hive, names: tuple[AgentName, ...], everything: bool, detach: b
     """
     if bool(names) == everything:
         raise Invalid("say which agents, or --all", hint="hyperhive update --all")
-    chosen = [AgentName(agent.name) for agent in roster.listed(hive)] if everything else list(names)
+    living = [AgentName(agent.name) for agent in roster.listed(hive) if agent.wanted is not Wanted.DESTROYED]
+    chosen = living if everything else list(names)
     each(chosen, partial(_update, hive, detach=detach))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from hyperhive.cli import screen
 from hyperhive.core import process
 from hyperhive.core.errors import HyperhiveError
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 
 # Stands before what a line goes on with, so that it does not pass for a line of its own.
 _ON: Final = "↳ "

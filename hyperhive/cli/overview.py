@@ -12,9 +12,10 @@ from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.cli.render import Column, Row
 from hyperhive.core import awaited, folders, roster
 from hyperhive.core.agent_config import AgentLimits
+from hyperhive.core.agent_view import Agent, Mail
 from hyperhive.core.beneath import Size
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Mail, Wanted
+from hyperhive.core.model import Activity, AgentName, Blocked, Wanted
 
 _COLUMNS = (
     Column("NAME"),
@@ -104,7 +105,9 @@ def notes(agent: Agent) -> list[str]:
     """What an agent lacks and what is wrong with it, with what to type, a line each."""
     lives = agent.wanted is not Wanted.DESTROYED
     crashed = lives and agent.blocked is Blocked.CRASHED
+    gone = agent.wanted is Wanted.STARTED and not agent.running and agent.under_way is None
     return [
+        *([f"its container does not run: `hyperhive start {agent.name}`"] if gone else []),
         *([f"not logged in: `hyperhive login {agent.name}`"] if lives and not agent.logged_in else []),
         *([f"crashed too often: `hyperhive logs {agent.name}`, then `hyperhive start {agent.name}`"] if crashed else []),
         *([f"not up to date: `hyperhive update {agent.name}`"] if lives and not agent.up_to_date else []),

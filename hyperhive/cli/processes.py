@@ -1,24 +1,31 @@
 """Commands that are the hive's own processes."""
 
+import sys
+
 import click
 
-from hyperhive.cli import screen
-from hyperhive.cli.params import NAME, pass_hive
-from hyperhive.core.errors import Conflict
+from hyperhive.cli import complaints, render, screen
+from hyperhive.cli.params import NAME, SECONDS, as_json, pass_hive
+from hyperhive.core.errors import Conflict, Invalid, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
 
 
 @click.command()
+@click.option("--web", is_flag=True, help="Serve the dashboard, too, where hive.toml says.")
 @pass_hive
-def up(hive: Hive) -> None:
+def up(hive: Hive, web: bool) -> None:
     """Run the hive in this terminal.
 
     Ctrl-C ends it: turns that run are interrupted, and their messages come again.
     """
     from hyperhive.core import up as core
 
-    core.run(hive, screen.talk)
+    if web:
+        from hyperhive.cli.web import check_installed
+
+        check_installed()
+    core.run(hive, screen.talk, web=web)
 
 
 @click.command()
@@ -64,6 +71,38 @@ def operate(hive: Hive, number: int) -> None:
     from hyperhive.core import operate as core
 
     core.run_apart(hive, number)
+
+
+@click.command("crash-watch")
+@click.option("--every", type=SECONDS, metavar="SECONDS", help="Look again each time so many seconds have passed.")
+@click.option("--for", "total", type=SECONDS, metavar="SECONDS", help="With --every: begin no look later than this.")
+@as_json
+@pass_hive
+def watch(hive: Hive, every: float | None, total: float | None, as_json: bool) -> None:
+    """Tell what has changed about agents.
+
+    One look at all of them: who died, whose login came or went, what is out of date. The managers are told, or you where
+    there is none. What is overdue, or was left by a process that died, is put in order. Prints what it told, with --json an
+    object a line, and nothing when that is nothing. `hyperhive up` does it every ten seconds.
+    """
+    from hyperhive.core import crash_watch as core
+
+    if every is None and total is not None:
+        raise Invalid("--for says how long to look again and again", hint="hyperhive crash-watch --every 10 --for 55")
+    if every == 0:
+        raise Invalid("--every has to be more than nothing", hint="hyperhive crash-watch --every 10")
+    is_troubled = False
+    for seen in [core.run(hive)] if every is None else core.repeated(hive, every=every, total=total):
+        for one in seen.told:
+            if as_json:
+                render.json_line(one)
+            else:
+                screen.line(one.text)
+        for trouble in seen.troubles:
+            complaints.say(Unavailable(trouble, hint="hyperhive doctor"))
+        is_troubled = bool(seen.troubles)
+    if is_troubled:
+        sys.exit(Unavailable.exit_code)
 
 
 @click.command()

@@ -9,8 +9,9 @@ from hyperhive.cli import differences, screen, words
 from hyperhive.core.approvals import Approval
 from hyperhive.core.config_changes import Change, spelled
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import ApprovalKind, ApprovalState, clean
+from hyperhive.core.model import ApprovalKind, ApprovalState
 from hyperhive.core.reviews import Comparison, Review
+from hyperhive.core.safe_text import clean
 
 # So many of the other files are named; the difference shows them all.
 _FILES_MOST: Final = 20

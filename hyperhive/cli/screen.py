@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, TextIO
 
 from hyperhive.core.errors import Unavailable
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,7 +1,6 @@
 """Commands that leave a hive to the machine: to its systemd, or to cron."""
 
 import os
-from importlib.util import find_spec
 
 import click
 
@@ -76,4 +75,6 @@ def _manager(chosen: str | None) -> Manager:
 
 def _commands() -> set[str]:
     """The commands that work here: the dashboard needs its extra."""
-    return {name for name in COMMANDS if name != "web" or find_spec("flask") is not None}
+    from hyperhive.cli.web import lacks
+
+    return {name for name in COMMANDS if name != "web" or not lacks()}

@@ -11,11 +11,12 @@ from hyperhive.cli.params import TARGET, as_json, pass_hive
 from hyperhive.core import bases, building, builds, deployments, pending, roster
 from hyperhive.core import reviews as core
 from hyperhive.core.agent_config import AgentConfig, McpServer
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.approvals import Approval
 from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import Invalid, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, ApprovalKind, DeploymentOutcome, Operation
+from hyperhive.core.model import AgentName, ApprovalKind, DeploymentOutcome, Operation
 from hyperhive.core.numbers import deployment_of, named
 from hyperhive.core.questions import Question
 
@@ -143,6 +144,7 @@ def _agent(hive: Hive, name: AgentName, *, values: bool, as_json: bool) -> None:
             ("deployed", _deployed(deployment)),
             ("up to date", _up_to_date(hive, agent, deployment)),
             ("network", config.network.value),
+            ("restart", config.restart.value),
             ("mounts", ", ".join(f"{one.source} at {one.target} ({one.mode})" for one in config.mounts) or "none"),
             ("variables", ", ".join(f"{key}={value}" if values else key for key, value in config.env.items()) or "none"),
             ("may write to", ", ".join(config.send_to) or "nobody"),

@@ -1,18 +1,18 @@
 """How an event looks: words behind the gutter, a line for each tool call, edits as differences."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from hyperhive.cli import changes, screen, words
-from hyperhive.cli.changes import Change
+from hyperhive.cli import screen, words
+from hyperhive.core import changes
+from hyperhive.core.changes import Change
 from hyperhive.core.model import Event, EventKind
+from hyperhive.core.tool_words import about, plain, short
 
 # How many lines are shown where not all are asked for.
 _PROMPT_LINES: Final = 12
 _RESULT_LINES: Final = 1
 _CHANGE_LINES: Final = 40
-# What says best what a tool call is about, the first that is there.
-_TELLING: Final = ("command", "file_path", "notebook_path", "pattern", "url", "query", "path", "description", "prompt")
 _OUTCOMES: Final = {"ok": "green", "cancelled": "yellow", "interrupted": "yellow"}
 
 
@@ -71,12 +71,10 @@ def _tool(data: Mapping[str, Any], full: bool) -> None:
     if change is not None:
         _changed(name, change, full)
         return
-    about = next((_one(known[key]) for key in _TELLING if key in known), "")
-    others = " ".join(f"{key}={_one(value)}" for key, value in known.items()) if name.startswith("mcp__") else about
-    screen.line(("▸ ", "cyan"), (screen.cut(f"{_short(name)} {others}", used=2), "cyan"))
+    screen.line(("▸ ", "cyan"), (screen.cut(f"{short(name)} {about(name, known)}", used=2), "cyan"))
     if full:
         for key, value in known.items():
-            screen.quote(f"{key}: {value if isinstance(value, str) else _one(value)}", style="dim")
+            screen.quote(f"{key}: {plain(value)}", style="dim")
 
 
 def _changed(name: str, change: Change, full: bool) -> None:
@@ -114,23 +112,5 @@ def _result(data: Mapping[str, Any], full: bool) -> None:
         screen.line((f"  {mark} " + screen.cut(first, used=4 + len(more)) + more, style))
 
 
-def _short(name: str) -> str:
-    """`mcp__hyperhive__send` is `hyperhive.send`."""
-    parts = name.split("__", 2)
-    return f"{parts[1]}.{parts[2]}" if len(parts) == 3 and parts[0] == "mcp" else name
-
-
-def _one(value: object) -> str:
-    return screen.one_line(value if isinstance(value, str) else _plain(value))
-
-
-def _plain(value: object) -> str:
-    import msgspec
-
-    encode: Callable[[object], bytes] = msgspec.json.encode
-    return encode(value).decode()
-
-
 def _text(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key, "")
-    return value if isinstance(value, str) else _plain(value)
+    return plain(data.get(key, ""))

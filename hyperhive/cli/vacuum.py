@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from hyperhive.cli import complaints, render, screen, words
+from hyperhive.cli import complaints, render, screen
 from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.core import vacuum as core
 from hyperhive.core.errors import Unavailable
@@ -18,21 +18,13 @@ def vacuum(hive: Hive, as_json: bool) -> None:
     """Remove what is kept no longer.
 
     Says what it removed, and nothing when that is nothing. How long what is kept stands in hive.toml. A message that waits, or
-    that a turn holds, is never removed.
+    that a turn holds, is never removed. `hyperhive up` does it as it begins, then each hour.
     """
     swept = core.run(hive)
     if as_json:
         render.json(swept)
-    else:
-        counts = {
-            "message": swept.messages,
-            "operation": swept.operations,
-            "event": swept.events,
-            "build": swept.builds,
-            "log": swept.logs,
-        }
-        if removed := ", ".join(words.count(number, what) for what, number in counts.items() if number):
-            screen.line(f"removed {removed}")
+    elif swept.text:
+        screen.line(swept.text)
     for trouble in swept.troubles:
         complaints.say(Unavailable(trouble.message, hint=trouble.hint))
     if swept.troubles:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from hyperhive.core.errors import HyperhiveError, Invalid
-from hyperhive.core.model import OPERATOR, Network, parse_name
+from hyperhive.core.model import OPERATOR, Network, Restart, parse_name
 
 DEFAULT_TOOLS: Final = (
     "Bash",
@@ -111,6 +111,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str | None = None
     send_to: tuple[str, ...] = ("*",)
     network: Network = Network.OPEN
+    restart: Restart = Restart.MANAGER
     tools: Tools = Tools()
     env: dict[str, str] = {}
     limits: AgentLimits = AgentLimits()

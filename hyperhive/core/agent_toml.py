@@ -49,6 +49,7 @@ _MEANT: Final = {
     "model": 'model = "sonnet"',
     "send_to": 'send_to = ["operator", "ada"]',
     "network": 'network = "open", or "none"',
+    "restart": 'restart = "manager", or "always"',
     "tools": 'tools = { allow = ["Bash", "Read"], deny = ["WebSearch"] }',
     "env": 'env = { TZ = "UTC" }',
     "limits.memory": 'memory = "512M", or "4G"',
@@ -186,6 +187,9 @@ _ROLE: Final = "# What the agent is for. It is added to the prompt that every ag
 _MODEL: Final = "# The model: opus, sonnet, haiku, or a full name. Without it the agent CLI chooses."
 _SEND_TO: Final = '# Whom it may write to: names of agents, "operator", or "*" for everybody.'
 _NETWORK: Final = '# What its container reaches: "open" is everything, "none" only the API of the model.'
+_RESTART: Final = (
+    '# Whether a container of its own system that crashed is started again: by its "manager", who is told, or "always".'
+)
 _BUILD: Final = "# Commands that are run in its container, once for each version of this file. They install below /opt/agent."
 _TOOLS: Final = """\
 # Which tools it uses without asking, and which not at all. The operator is asked about the others.
@@ -213,6 +217,7 @@ def _sections(config: AgentConfig) -> Iterator[str]:
     yield _keys(_MODEL, [_key("model", config.model, usual.model, "sonnet")])
     yield _keys(_SEND_TO, [_key("send_to", config.send_to, usual.send_to)])
     yield _keys(_NETWORK, [_key("network", config.network.value, usual.network.value)])
+    yield _keys(_RESTART, [_key("restart", config.restart.value, usual.restart.value)])
     yield _keys(_BUILD, [_key("build", config.build, usual.build, ("npm ci --prefix /opt/agent",))])
     allow = _key("allow", config.tools.allow, usual.tools.allow)
     yield _keys(_TOOLS, ["[tools]", allow, _key("deny", config.tools.deny, usual.tools.deny, ("WebSearch",))])

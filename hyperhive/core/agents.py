@@ -8,7 +8,6 @@ from hyperhive.core import (
     doorbell,
     holding,
     leases,
-    messages,
     notices,
     observations,
     operations,
@@ -18,12 +17,14 @@ from hyperhive.core import (
     remains,
     rests,
     roster,
+    tombstones,
     turns,
 )
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.builds import config_of
-from hyperhive.core.errors import Conflict, Expired
+from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, Occasion, Verb, Wanted
+from hyperhive.core.model import AgentName, Occasion, Verb, Wanted
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow, EntryRow
 
 
@@ -41,7 +42,7 @@ def start(hive: Hive, name: AgentName, *, by: str, number: int | None = None) ->
 
 
 def come_back(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
-    """Have the container of an agent that is wanted started, after the machine was: nothing else about it changes."""
+    """Have the container of an agent that is wanted started, after the machine was, or a crash: nothing else about it changes."""
     with holding.under_way(hive, name, Verb.START, by=by, number=number):
         with hive.db.read():
             wanted = roster.living(name).wanted
@@ -131,18 +132,14 @@ def destroy(hive: Hive, name: AgentName, *, by: str, number: int | None = None) 
     doorbell.ring_hive(hive.paths)
 
 
-def purge(hive: Hive, name: AgentName, *, by: str) -> None:
+def purge(hive: Hive, name: AgentName, *, by: str, number: int | None = None) -> None:
     """Remove all that was kept of a destroyed agent; messages keep its name. There is no way back.
 
     Raises `Conflict` for an agent that lives, `Unavailable` with what could not be removed; purging again goes on.
     """
-    with holding.under_way(hive, name, Verb.PURGE, by=by):
+    with holding.under_way(hive, name, Verb.PURGE, by=by, number=number):
         with hive.db.write():
-            row = AgentRow.get_or_none(AgentRow.name == name)
-            if row is None:
-                raise messages.no_such_agent(name)
-            if row.wanted is not Wanted.DESTROYED:
-                raise Conflict(f"{name} lives", hint=f"`hyperhive destroy --purge {name}` ends it first")
+            tombstones.check(name)
             # Should this end half-way, what is left is no earlier self that a new agent could take over.
             AgentRow.update(deployed=None, model=None, conversation=None, news="").where(AgentRow.name == name).execute()
             for table in (DeploymentRow, ApprovalRow):
@@ -159,4 +156,5 @@ def _let_work(hive: Hive, row: AgentRow) -> None:
     if row.wanted is not Wanted.STARTED and custody.has_left(hive, name):
         # However its harness ended since it was stopped: it was to end.
         observations.note_death(hive, row, asked_for=True)
+    observations.forgive(name)
     AgentRow.update(**rests.lifted(), wanted=Wanted.STARTED).where(AgentRow.name == name).execute()

@@ -8,6 +8,7 @@ import msgspec
 from peewee import Expression
 
 from hyperhive.core import deployments, doorbell, notices
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.db import next_number
 from hyperhive.core.eligibility import SLACK
 from hyperhive.core.errors import Conflict, Invalid, NotFound
@@ -15,7 +16,7 @@ from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.messages import NUMBER_MOST
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Flavor, Occasion, Wanted
-from hyperhive.core.tables import AgentRow, ApprovalRow, to_milliseconds
+from hyperhive.core.tables import AgentRow, ApprovalRow
 
 NOTE_MOST: Final = 4000
 # Who decided what nobody decided in time.

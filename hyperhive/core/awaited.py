@@ -1,8 +1,9 @@
 """Which numbers wait for the operator's decision, for a list that has to come at once."""
 
+from hyperhive.core.columns import rows
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import ApprovalState
-from hyperhive.core.tables import ApprovalRow, QuestionRow, rows
+from hyperhive.core.tables import ApprovalRow, QuestionRow
 
 
 def numbers(hive: Hive) -> dict[str, list[int]]:

@@ -11,7 +11,7 @@ from hyperhive.core import process, programs
 from hyperhive.core.builds import write_whole
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 
 # How long the agent CLI may take to say its version, in seconds: its first start on a machine takes some.
 VERSION_MOST: Final = 10.0

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from hyperhive.core.errors import Denied, Invalid, NotFound, Unavailable
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that nobody writes would wait for ever.

@@ -14,8 +14,9 @@ from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Invalid, Unavailable
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, EventKind, clean
+from hyperhive.core.model import AgentName, EventKind
 from hyperhive.core.runtimes import Place, Runtime
+from hyperhive.core.safe_text import clean
 
 FILE: Final = "agent.toml"
 FILE_MOST: Final = 256 * 1024

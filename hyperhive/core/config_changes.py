@@ -9,13 +9,26 @@ import msgspec
 
 from hyperhive.core import services
 from hyperhive.core.agent_config import EVERYBODY, AgentConfig, McpServer, Mount
-from hyperhive.core.model import Network
+from hyperhive.core.model import Network, Restart
 
 V = TypeVar("V")
 
 TEXT_MOST: Final = 500
 # The dangerous first: what opens the host, then what runs, then what is used without asking.
-_ORDER: Final = ("mounts", "services", "mcp_servers", "build", "network", "tools", "env", "send_to", "limits", "model", "role")
+_ORDER: Final = (
+    "mounts",
+    "services",
+    "mcp_servers",
+    "build",
+    "network",
+    "tools",
+    "env",
+    "send_to",
+    "limits",
+    "restart",
+    "model",
+    "role",
+)
 _WRITABLE: Final = ", writable"
 _LIMITS: Final = {"memory": "memory", "tasks": "processes and threads", "turn_minutes": "minutes for a turn"}
 
@@ -45,6 +58,7 @@ def changes(before: AgentConfig | None, after: AgentConfig) -> list[Change]:
         *_variables(before.env if before else {}, after.env),
         *_send_to(before, after),
         *_limits(before, after),
+        *_restart(before, after),
         *_plain("model", before, after, lambda config: config.model or "the agent CLI's own", grows=False),
         *_plain("role", before, after, lambda config: config.role, grows=False),
     ]
@@ -80,6 +94,10 @@ def spelled(change: Change) -> str:
             return f"writes to: {_from(before, after)}"
         case "limits":
             return f"{_LIMITS[name]}: {_from(before, after)}"
+        case "restart" if after == Restart.ALWAYS:
+            return "is started again by itself when its container crashes"
+        case "restart":
+            return "is not started again by itself when its container crashes"
         case "role":
             return f"its role is now: {after}" if after else "has no role of its own"
         case _:
@@ -169,6 +187,11 @@ def _limits(before: AgentConfig | None, after: AgentConfig) -> Iterator[Change]:
     for name, grows in more:
         was = None if old is None else _number(getattr(old, name))
         yield from _plain(f"limits.{name}", was, _number(getattr(new, name)), str, grows=grows)
+
+
+def _restart(before: AgentConfig | None, after: AgentConfig) -> Iterator[Change]:
+    if before is not None or after.restart is not Restart.MANAGER:
+        yield from _plain("restart", before, after, lambda config: config.restart.value, grows=False)
 
 
 def _plain(key: str, before: V | None, after: V, say: Callable[[V], str], *, grows: bool) -> Iterator[Change]:

@@ -44,10 +44,11 @@ class Container(msgspec.Struct, frozen=True):
 
 
 class _Started(msgspec.Struct, frozen=True):
-    """What is written down of a container that was brought up: its stamp, and in which start of the machine."""
+    """What is written down of a container that was brought up: its stamp, the start of the machine, and its build."""
 
     stamp: str
     boot: str | None
+    build: int | None = None
 
 
 def check(hive: Hive, runtime: Runtime) -> None:
@@ -157,6 +158,12 @@ def end_cli(hive: Hive, name: AgentName) -> None:
         bring_down(hive, name)
 
 
+def build_seen(hive: Hive, name: AgentName) -> int | None:
+    """The number of the build that the agent's container was brought up with last, which it may see still."""
+    started = _started(hive, name)
+    return None if started is None else started.build
+
+
 def ask_back(hive: Hive) -> list[AgentName]:
     """Ask for the containers that ended with the machine. Gives back whose they are."""
     names = _forgotten(hive)
@@ -230,7 +237,10 @@ def _boot(hive: Hive, container: Container) -> None:
         raise Unavailable(
             f"the container of {name} does not start: {last}", hint=f"journalctl --unit={booted.unit(name)}"
         ) from None
-    container_root.write_note(hive, name, msgspec.json.encode(_Started(container.stamp, hive.boot())))
+    build = container.place.build
+    number = None if build is None else int(build.relative_to(hive.paths.builds(name)).parts[0])
+    note = _Started(container.stamp, hive.boot(), number)
+    container_root.write_note(hive, name, msgspec.json.encode(note))
     _expect(hive, name, running=True)
 
 

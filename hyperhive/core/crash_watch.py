@@ -1,12 +1,14 @@
 """The watch over all agents: what is so now, compared with what was seen last."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Final
 
 import msgspec
 
-from hyperhive.core import doorbell, eligibility, housekeeping, observations, operations
+from hyperhive.core import doorbell, eligibility, housekeeping, observations, operations, process, restarts
 from hyperhive.core.conditions import Conditions
 from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
@@ -17,8 +19,15 @@ from hyperhive.core.observations import Seen, Told
 from hyperhive.core.tables import AgentRow, ObservationRow
 from hyperhive.core.turns import is_anew
 
+# How often the agents are looked at, in seconds.
+EVERY: Final = 10.0
 # How long the listing of containers may take, in seconds.
 LISTING_MOST: Final = 5.0
+# What a look needs of an agent's row.
+_SEEN_BY: Final = (
+    AgentRow.name, AgentRow.runtime, AgentRow.wanted, AgentRow.base, AgentRow.deployed, AgentRow.epoch, AgentRow.ended_epoch,
+    AgentRow.boot, AgentRow.login_refused_at,
+)  # fmt: skip
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -38,9 +47,43 @@ def alone(hive: Hive) -> Iterator[None]:
         yield
 
 
+def run(hive: Hive) -> Look:
+    """One pass. Raises `Conflict` while somebody else watches."""
+    try:
+        with alone(hive):
+            return look(hive)
+    finally:
+        hive.close()
+
+
+def repeated(hive: Hive, *, every: float, total: float | None) -> Iterator[Look]:
+    """Look at once and every so many seconds, the last time before `total` seconds are over; without it for ever.
+
+    One look that fails is no reason to stop: what it failed of is in what it gives. Raises `Conflict` as `run` does.
+    """
+    process.follow_parent()
+    begun = time.monotonic()
+    with alone(hive):
+        for number in count():
+            at = number * every
+            if total is not None and number > 0 and at >= total:
+                return
+            time.sleep(max(0.0, begun + at - time.monotonic()))
+            # With the settings as they are then; and nobody keeps the database open while nothing happens.
+            now = Hive(hive.paths)
+            try:
+                seen = look(now)
+            except HyperhiveError as error:
+                seen = Look((), (f"the agents cannot be watched: {error}",))
+            finally:
+                now.close()
+            yield seen
+
+
 def look(hive: Hive) -> Look:
     """One pass, by the one who watches: tell what has changed, put in order what is overdue or dead, ring what was not rung."""
     told, troubles = _compare(hive)
+    told += restarts.look(hive)
     # Only a hub knows what it has seen in time, and will still do.
     has_hub = is_held(hive.paths.lock("hub"))
     try:
@@ -56,7 +99,7 @@ def _compare(hive: Hive) -> tuple[list[Told], list[str]]:
     # In this order: what takes a container away is written down first.
     interventions = Interventions(hive)
     with hive.db.read():
-        agents = list(AgentRow.select().where(AgentRow.wanted != Wanted.DESTROYED).order_by(AgentRow.name))
+        agents = list(AgentRow.select(*_SEEN_BY).where(AgentRow.wanted != Wanted.DESTROYED).order_by(AgentRow.name))
         known = {row.agent: row for row in ObservationRow.select()}
     conditions = Conditions(hive, {agent.runtime for agent in agents})
     running, troubles = _running(hive, conditions)

@@ -12,12 +12,13 @@ import apsw
 from peewee import PeeweeException
 from playhouse.apsw_ext import APSWDatabase
 
+from hyperhive.core.columns import storable, to_milliseconds
 from hyperhive.core.doorbell import say_changed
 from hyperhive.core.errors import Conflict, HyperhiveError, Unavailable
 from hyperhive.core.migrations import STEPS
 from hyperhive.core.paths import Paths
 from hyperhive.core.reserve import Reserve
-from hyperhive.core.tables import DATABASE, CounterRow, storable, to_milliseconds
+from hyperhive.core.tables import DATABASE, CounterRow
 
 # Every writer queues at our own lock first, so SQLite's unfair busy handler is only met by foreign programs. Seconds.
 BUSY: Final = 10.0

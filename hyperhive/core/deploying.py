@@ -16,6 +16,7 @@ from hyperhive.core import (
     holding,
     notices,
     observations,
+    operations,
     publishing,
     roster,
     turns,
@@ -64,7 +65,7 @@ def update(
     """
     if operation is None and _is_up_to_date(hive, name):
         return None
-    with holding.under_way(hive, name, Verb.UPDATE, by=by, number=operation):
+    with holding.under_way(hive, name, Verb.UPDATE, by=by, number=operation) as held:
         publishing.settle(hive, name)
         with hive.db.read():
             agent = roster.living(name)
@@ -77,6 +78,8 @@ def update(
                 number=number, agent=name, occasion=Occasion.UPDATE, commit=commit, onto=commit, approved_by=by,
                 started_at=hive.now(),
             ).execute()  # fmt: skip
+            # Whoever follows the build finds its lines by that.
+            operations.remember(held, str(number))
         with failing(hive, number):
             carry_out(hive, agent, number, say=say)
         publishing.follow(hive, name)

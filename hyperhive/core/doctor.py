@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import bases, cgroups, containers, folders, process, programs, runtimes
+from hyperhive.core import bases, cgroups, containers, folders, install, process, programs, runtimes
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
@@ -77,7 +77,7 @@ def examine(environment: "os._Environ[str] | dict[str, str]") -> Iterator[Findin
     yield _git()
     yield _inotify()
     if hive is not None:
-        yield _hub(hive)
+        yield _hub(hive, install.how_to_start(environment))
         hive.close()
 
 
@@ -229,7 +229,7 @@ def _inotify() -> Finding:
     return Finding("inotify", Level.OK, f"{most} instances for each user, and one is free")
 
 
-def _hub(hive: Hive) -> Finding:
+def _hub(hive: Hive, how_to_start: str) -> Finding:
     if is_held(hive.paths.lock("hub")):
         return Finding("hub", Level.OK, f"the hive is up ({holder(hive.paths.lock('hub'))})")
-    return Finding("hub", Level.WARNING, "the hive is not up: messages wait", "hyperhive up")
+    return Finding("hub", Level.WARNING, "the hive is not up: messages wait", how_to_start)

@@ -7,10 +7,11 @@ import msgspec
 from peewee import Expression, fn
 
 from hyperhive.core import holding
+from hyperhive.core.columns import from_milliseconds, rows
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import AgentName, Blocked, MessageState, OperationState, Verb, Wanted
-from hyperhive.core.tables import AgentRow, MessageRow, OperationRow, from_milliseconds, rows
+from hyperhive.core.tables import AgentRow, MessageRow, OperationRow
 
 # What a harness is started for even when there is no mail.
 COMMANDS = (Verb.COMPACT,)

@@ -14,12 +14,12 @@ import msgspec
 from peewee import IntegerField, Model, PeeweeException, TextField
 from playhouse.apsw_ext import APSWDatabase
 
+from hyperhive.core.columns import from_milliseconds, to_milliseconds
 from hyperhive.core.doorbell import say_changed
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Event, EventKind
 from hyperhive.core.paths import Paths
-from hyperhive.core.tables import from_milliseconds, to_milliseconds
 
 # Old events go in one sweep each time so many came.
 SWEEP: Final = 200
@@ -133,21 +133,46 @@ class EventLog:
             self._database = None
 
 
-def history(hive: Hive, name: AgentName, *, after: int = 0, limit: int | None = None) -> list[Event]:
-    """The newest `limit` events of an agent beyond number `after`, or all, oldest first; from where its harness writes them now.
+class Place(msgspec.Struct, frozen=True):
+    """Where an agent's events are now. Within one `store` numbers are never given twice; `touched` changes with each event."""
 
-    Raises `Unavailable` when the store cannot be read.
-    """
+    file: Path
+    store: str
+    touched: tuple[int, ...]
+
+
+def place(hive: Hive, name: AgentName) -> Place:
+    """Where the harness of an agent writes its events now, also while there are none."""
+    # Most only write.
+    import hashlib
+
     file = hive.paths.agent_events(name)
     with suppress(OSError):
         # One that a killed harness has left behind leads nowhere.
         elsewhere = Path(live_pointer(hive.paths, name).read_text(encoding="utf-8"))
         file = elsewhere if elsewhere.exists() else file
+    found = [_stat(one) for one in (file, file.with_name(f"{file.name}-wal"))]
+    # A store that was purged and made anew is another one of the same name.
+    inode = 0 if found[0] is None else found[0].st_ino
+    store = hashlib.blake2b(f"{file}\n{inode}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    return Place(
+        file, store, tuple(part for one in found if one is not None for part in (one.st_ino, one.st_size, one.st_mtime_ns))
+    )
+
+
+def history(hive: Hive, name: AgentName, *, after: int = 0, before: int | None = None, limit: int | None = None) -> list[Event]:
+    """The newest `limit` events of an agent, or all, oldest first; from where its harness writes them now.
+
+    Only those beyond number `after`, and below number `before`. Raises `Unavailable` when the store cannot be read.
+    """
+    file = place(hive, name).file
     try:
         with existing(file) as database:
             if database is None:
                 return []
             query = EventRow.select().where(EventRow.number > after).order_by(EventRow.number.desc())
+            if before is not None:
+                query = query.where(EventRow.number < before)
             if limit is not None:
                 query = query.limit(limit)
             return [_event_from(name, row) for row in query.execute(database)][::-1]
@@ -179,6 +204,13 @@ def beyond(database: APSWDatabase, newest: int) -> int:
 def live_pointer(paths: Paths, name: AgentName) -> Path:
     """The file that names the temporary store while an agent's own cannot be used."""
     return paths.run / f"{name}.events"
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None
 
 
 def _event_from(name: AgentName, row: EventRow) -> Event:

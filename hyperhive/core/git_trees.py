@@ -8,7 +8,7 @@ import msgspec
 
 from hyperhive.core import git, git_objects
 from hyperhive.core.errors import CommandFailed, Invalid
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 
 FILES_MOST: Final = 2_000
 BYTES_MOST: Final = 16 * 1024**2

@@ -6,16 +6,19 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from hyperhive.core import doorbell, operations
+from hyperhive.core.agent_view import UnderWay
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, is_held
-from hyperhive.core.model import AgentName, Operation, OperationState, UnderWay, Verb
+from hyperhive.core.model import AgentName, Operation, OperationState, Verb
 from hyperhive.core.operations import FOR_HARNESS
 from hyperhive.core.tables import OperationRow
 
 # What needs the agent's harness gone while it runs.
 NEEDS_NO_HARNESS: Final = (Verb.STOP, Verb.RESTART, Verb.KILL, Verb.DESTROY, Verb.PURGE)
+# What makes an agent: until that is done its row is that of a destroyed one.
+MAKES: Final = (Verb.START, Verb.DEPLOY)
 # How long a process that was ended may take to give its lock back, in seconds.
 TAKE_MOST: Final = 2.0
 # What is said of one whose process is gone.
@@ -108,9 +111,9 @@ def bury(hive: Hive, dead: Collection[Operation]) -> list[Operation]:
 
 def running(hive: Hive) -> dict[str, UnderWay]:
     """What is being done to which agent. Running with a free lock is dead, and not shown."""
-    return {
-        row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at) for row in _living(hive)
-    }
+    # What holds the agent says more than what its harness was told meanwhile, such as to leave.
+    rows = sorted(_living(hive), key=lambda row: not row.verb.is_for_harness)
+    return {row.agent: UnderWay(verb=row.verb, what=row.verb.under_way, since=row.started_at or row.asked_at) for row in rows}
 
 
 def without_harness(hive: Hive) -> set[str]:

@@ -23,7 +23,7 @@ from hyperhive.core.hub_sockets import AgentSockets, Children
 from hyperhive.core.hub_units import Units
 from hyperhive.core.hub_workers import Processes, Workers
 from hyperhive.core.locks import Lock, holder
-from hyperhive.core.log import Log
+from hyperhive.core.log import Log, goes_to_journald
 from hyperhive.core.model import AgentName, parse_name
 
 # How often the database is asked without a doorbell, in seconds.
@@ -40,7 +40,7 @@ STRANGERS_MOST: Final = 64
 
 def log_of(hive: Hive) -> Log:
     """The hub's log. Its lines are said too where somebody hears them; cron would keep them all for a mail."""
-    is_heard = sys.stderr.isatty() or process.has_parent() or systemd.is_kept(os.environ)
+    is_heard = sys.stderr.isatty() or process.has_parent() or goes_to_journald()
     return Log("hub", hive.paths.log / "hub.log", quiet=not is_heard)
 
 

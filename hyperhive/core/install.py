@@ -19,7 +19,7 @@ from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
 from hyperhive.core.paths import Paths, find_paths
 from hyperhive.core.systemd import Manager
-from hyperhive.core.units import MARK, PREFIX, Ground, Unit, units
+from hyperhive.core.units import MARK, PREFIX, Ground, Unit, of_agent, units
 
 HUB: Final = "hyperhive-hub.service"
 # Empty after the machine was started anew.
@@ -139,6 +139,16 @@ def crontab_of(commands: Collection[str], environment: Mapping[str, str]) -> lis
     return crontab.lines(commands, {**variables(manager, environment), **kept})
 
 
+def keeper(paths: Paths, environment: Mapping[str, str]) -> Manager | None:
+    """Whose systemd runs the harnesses of a hive, as far as this user has put it there; None where none does."""
+    manager = default_manager()
+    # This user may have no other hive than the one that is named.
+    with suppress(Unavailable):
+        if (folder_of(manager, environment) / of_agent("")).exists() and _is_default(paths, environment):
+            return manager
+    return None
+
+
 def how_to_start(environment: Mapping[str, str]) -> str:
     """What to type so that this user's hive is kept up."""
     manager = default_manager()
@@ -196,7 +206,7 @@ def _write(folder: Path, wanted: Collection[Unit]) -> None:
 
 
 def _check_hive(paths: Paths, manager: Manager, environment: Mapping[str, str]) -> None:
-    if find_paths({key: value for key, value in environment.items() if key != "HYPERHIVE_HOME"}) != paths:
+    if not _is_default(paths, environment):
         raise Invalid(
             "units belong to a user's default hive, and HYPERHIVE_HOME names another",
             hint="`hyperhive up`, or `hyperhive cron`, keeps that one up",
@@ -206,6 +216,11 @@ def _check_hive(paths: Paths, manager: Manager, environment: Mapping[str, str]) 
         raise Denied("the units of the machine are root's", hint="`sudo hyperhive install`, or `hyperhive install --user`")
     if manager is Manager.USER and is_root:
         raise Invalid("the hive of root is the machine's", hint="`hyperhive install` without --user")
+
+
+def _is_default(paths: Paths, environment: Mapping[str, str]) -> bool:
+    """It is the hive that this user has where nothing names another."""
+    return find_paths({key: value for key, value in environment.items() if key != "HYPERHIVE_HOME"}) == paths
 
 
 def _check_interpreter(manager: Manager) -> None:

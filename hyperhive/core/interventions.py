@@ -3,7 +3,7 @@
 from typing import Final
 
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, Verb
+from hyperhive.core.model import AgentName, OperationState, Verb
 from hyperhive.core.tables import OperationRow
 
 # What takes an agent's container or harness away for a while, or for ever; the rest does not touch them.
@@ -30,3 +30,13 @@ class Interventions:
             OperationRow.number.in_(sorted(self._open)) | (OperationRow.number > self._last),
         )
         return begun.exists()
+
+
+def is_open(name: AgentName) -> bool:
+    """Something of it waits for this agent, or is being done to it. Within a read or write."""
+    states = (OperationState.PENDING, OperationState.RUNNING)
+    return (
+        OperationRow.select()
+        .where(OperationRow.agent == name, OperationRow.verb.in_(_VERBS), OperationRow.state.in_(states))
+        .exists()
+    )

@@ -6,11 +6,12 @@ from typing import Any, Final
 from peewee import Expression
 
 from hyperhive.core import notices
+from hyperhive.core.columns import from_milliseconds, to_milliseconds
 from hyperhive.core.errors import Conflict
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import WAITING, message_from
 from hyperhive.core.model import AgentName, Message, MessageKind, MessageState
-from hyperhive.core.tables import MessageRow, from_milliseconds, to_milliseconds
+from hyperhive.core.tables import MessageRow
 
 # The most that one prompt or one `recv` carries, in bytes of text.
 BATCH_BYTES: Final = 64 * 1024

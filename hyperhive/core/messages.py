@@ -7,11 +7,13 @@ from typing import Final
 from peewee import fn
 
 from hyperhive.core import doorbell
+from hyperhive.core.agent_view import Mail
 from hyperhive.core.builds import config_of
+from hyperhive.core.columns import rows, to_milliseconds
 from hyperhive.core.errors import Conflict, Denied, Invalid, NotFound
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, AgentName, Mail, Message, MessageKind, MessageState, Wanted, parse_name
-from hyperhive.core.tables import AgentRow, MessageRow, rows, to_milliseconds
+from hyperhive.core.model import OPERATOR, AgentName, Message, MessageKind, MessageState, Wanted, parse_name
+from hyperhive.core.tables import AgentRow, MessageRow
 
 KEY_MOST: Final = 200
 # The largest number that SQLite keeps.

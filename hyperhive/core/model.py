@@ -1,7 +1,6 @@
-"""The values that everything else is about: agents, messages, turns, operations, events."""
+"""The values that everything else is about: names, messages, turns, operations, events."""
 
 import re
-import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NewType
@@ -60,6 +59,13 @@ class Network(StrEnum):
 
     OPEN = "open"
     NONE = "none"
+
+
+class Restart(StrEnum):
+    """Who starts an agent's container again that crashed: the manager, who is told, or hyperhive always."""
+
+    MANAGER = "manager"
+    ALWAYS = "always"
 
 
 class MessageKind(StrEnum):
@@ -275,68 +281,14 @@ class Operation(msgspec.Struct, frozen=True):
     error: str | None
     result: str | None
     asked_at: datetime
+    started_at: datetime | None
     ended_at: datetime | None
 
-
-class TurnState(msgspec.Struct, frozen=True):
-    """What an agent does, since when, and until when where that is known."""
-
-    state: Activity
-    since: datetime | None
-    until: datetime | None = None
-
-
-class Mail(msgspec.Struct, frozen=True):
-    """How many messages of an agent are where."""
-
-    pending: int
-    delivered: int
-    dead: int
-
-
-class LastTurn(msgspec.Struct, frozen=True):
-    """How an agent's last turn went."""
-
-    outcome: Outcome
-    seconds: float
-    cost_usd: float
-    ended_at: datetime
-
-
-class UnderWay(msgspec.Struct, frozen=True):
-    """What is being done to an agent now."""
-
-    verb: Verb
-    what: str
-    since: datetime
-
-
-class Agent(msgspec.Struct, frozen=True):
-    """An agent as the operator sees it."""
-
-    name: str
-    flavor: Flavor
-    runtime: str
-    wanted: Wanted
-    running: bool
-    blocked: Blocked
-    blocked_since: datetime | None
-    blocked_until: datetime | None
-    blocked_reason: str | None
-    under_way: UnderWay | None
-    turn: TurnState
-    model: str | None
-    mail: Mail
-    logged_in: bool
-    up_to_date: bool
-    keeps_events: bool
-    last_turn: LastTurn | None
-    deployed: int | None
-    epoch: int
-    uid: int | None
-    user: str | None
-    created_at: datetime
-    warnings: list[str]
+    @property
+    def deployment(self) -> int | None:
+        """The number of the deployment that it carries out, where it carries out one and that has a number already."""
+        said = {Verb.DEPLOY: self.argument, Verb.UPDATE: self.result}.get(self.verb)
+        return int(said) if said else None
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -347,30 +299,3 @@ class Event(msgspec.Struct, frozen=True):
     at: datetime
     kind: EventKind
     data: dict[str, Any]
-
-
-_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
-
-
-def clean(text: str) -> str:
-    """Text that is safe to show on a terminal: line breaks and tabs stay, every other control is shown as its picture.
-
-    C0 and DEL become their pictures (U+2400…), C1, bidirectional controls and lone surrogates a U+FFFD, so that
-    nothing that an agent wrote moves the cursor, sets the clipboard or turns the reading direction.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_clean_character, text))
-
-
-def _clean_character(character: str) -> str:
-    if character in "\n\t":
-        return character
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if 0x80 <= code < 0xA0 or character in _BIDI or unicodedata.category(character) in ("Cs",):
-        return "\ufffd"
-    return character

@@ -1,16 +1,22 @@
 """What was last seen of each agent; each change of it becomes one notice, in the transaction that stores it."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 from peewee import Expression
 
 from hyperhive.core import notices
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, AgentName
-from hyperhive.core.tables import AgentRow, ObservationRow, to_milliseconds
+from hyperhive.core.tables import AgentRow, ObservationRow
 
+# The waits before a container is started again that crashed, in seconds; one crash more in that time, and it is held back.
+WAITS: Final = (0.0, 10.0, 20.0, 40.0)
+CRASHES: Final = len(WAITS) + 1
+WINDOW: Final = timedelta(minutes=10)
 _RECORD: Final = """
     INSERT INTO observation (agent, running, logged_in, up_to_date, known_epoch, boot, at, crashes)
     VALUES (?, ?, ?, ?, ?, ?, ?, 0)
@@ -97,11 +103,32 @@ def note_base(hive: Hive, name: AgentName, *, up_to_date: bool) -> list[Told]:
 
 def note_running(hive: Hive, name: AgentName, *, running: bool, asked_for: bool) -> list[Told]:
     """An agent's container runs, which is no news, or runs no more, which is none where it was asked for. Within a write."""
-    changed = _change(hive, name, ObservationRow.running != running, running=running)
+    # One that runs waits no more to be started.
+    more = {"start_at": None} if running else {}
+    changed = _change(hive, name, ObservationRow.running != running, running=running, **more)
     if not changed or running or asked_for:
         return []
+    count_crash(hive, name)
     text = f"container_crash: the container of {name} ended ({_time(hive)}), and nobody had asked for it. {_more(name)}"
     return [_tell(hive, name, text)]
+
+
+def count_crash(hive: Hive, name: AgentName) -> None:
+    """The container of an agent that is to have one has ended, or did not start. Within a write."""
+    now = hive.now()
+    seen = ObservationRow.get(ObservationRow.agent == name)
+    fresh = seen.crashes_since is None or not timedelta() <= now - seen.crashes_since <= WINDOW
+    crashes = 1 if fresh else seen.crashes + 1
+    ObservationRow.update(
+        crashes=crashes,
+        crashes_since=now if fresh else seen.crashes_since,
+        start_at=now + timedelta(seconds=WAITS[crashes - 1] if crashes < CRASHES else 0.0),
+    ).where(ObservationRow.agent == name).execute()
+
+
+def forgive(name: AgentName) -> None:
+    """Somebody lets an agent try again: its crashes count no more. Within a write."""
+    ObservationRow.update(crashes=0, crashes_since=None, start_at=None).where(ObservationRow.agent == name).execute()
 
 
 def note_death(hive: Hive, agent: AgentRow, *, asked_for: bool = False) -> list[Told]:

@@ -7,9 +7,11 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
+import msgspec
+
 from hyperhive.core import (
     agents,
-    building,
+    build_lines,
     containers,
     deploying,
     deployments,
@@ -21,6 +23,7 @@ from hyperhive.core import (
     process,
     proposals,
     publishing,
+    restarts,
     spawning,
 )
 from hyperhive.core.builds import config_of
@@ -67,6 +70,9 @@ def run(hive: Hive, number: int, *, say: Callable[[str], None] = deploying.quiet
         operations.refuse(hive, number, error=error.whole)
         _tell(hive, asked, error)
         raise
+    if asked.verb is Verb.PURGE:
+        # It took its own row along.
+        return msgspec.structs.replace(asked, state=OperationState.DONE, ended_at=hive.now())
     return operations.get(hive, number)
 
 
@@ -144,22 +150,21 @@ class _Log:
     """The lines of a build that another process writes."""
 
     def __init__(self, hive: Hive, asked: Operation, say: Callable[[str], None]) -> None:
+        self._hive = hive
+        self._asked = asked
         self._say = say
-        self._file = None
-        if asked.verb is Verb.DEPLOY and asked.argument:
-            self._file = building.log_of(hive, AgentName(asked.agent), int(asked.argument))
-        self._read = 0
+        self._at = 0
 
     def look(self) -> None:
         """Say the lines that have come."""
-        if self._file is None:
-            return
-        with suppress(OSError), self._file.open("rb") as log:
-            log.seek(self._read)
-            whole = log.read().rpartition(b"\n")[0]
-            for line in whole.split(b"\n") if whole else ():
-                self._say(line.decode("utf-8", "replace"))
-            self._read += len(whole) + 1 if whole else 0
+        number = self._asked.deployment
+        while number is not None:
+            came = build_lines.read(self._hive, AgentName(self._asked.agent), number, at=self._at)
+            if came.at == self._at:
+                break
+            self._at = came.at
+            for line in came.lines:
+                self._say(line)
 
 
 def _lives(hive: Hive, one: Operation) -> bool:
@@ -174,7 +179,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None:
     name, by, number = AgentName(asked.agent), asked.asked_by, asked.number
     match asked.verb:
-        case Verb.START if asked.argument == containers.COME_BACK:
+        case Verb.START if asked.argument in (containers.COME_BACK, restarts.CRASHED):
             agents.come_back(hive, name, by=by, number=number)
         case Verb.START:
             agents.start(hive, name, by=by, number=number)
@@ -184,6 +189,8 @@ def _carry_out(hive: Hive, asked: Operation, say: Callable[[str], None]) -> None
             agents.restart(hive, name, by=by, number=number)
         case Verb.DESTROY if by == OPERATOR:
             agents.destroy(hive, name, by=by, number=number)
+        case Verb.PURGE if by == OPERATOR:
+            agents.purge(hive, name, by=by, number=number)
         case Verb.UPDATE:
             deploying.update(hive, name, by=by, operation=number, say=say)
         case Verb.DEPLOY:

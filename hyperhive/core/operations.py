@@ -234,6 +234,7 @@ def operation_from(row: OperationRow) -> Operation:
         error=row.error,
         result=row.result,
         asked_at=row.asked_at,
+        started_at=row.started_at,
         ended_at=row.ended_at,
     )
 

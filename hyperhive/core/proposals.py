@@ -154,6 +154,38 @@ def by_operator(
         return _put_forward(hive, name, commit, Request(kind=ApprovalKind.CONFIG, reason=message), by=OPERATOR)
 
 
+def spawn_by_operator(
+    hive: Hive,
+    name: AgentName,
+    *,
+    flavor: Flavor = Flavor.WORKER,
+    role: str = "",
+    model: str | None = None,
+    reason: str = "",
+) -> Approval:
+    """Put a request of the operator's own for a new agent before the operator, to be decided like a manager's.
+
+    With neither role nor model it is the usual configuration, or what is kept of an agent of the name. Raises `Invalid`,
+    `Conflict` when the agent exists, `Busy`.
+    """
+    check_model(model)
+    config = AgentConfig(role=role, model=model)
+    # As it will be read: what the reader would refuse must not be asked for.
+    agent_toml.read(agent_toml.write(config))
+    asked = Request(kind=ApprovalKind.SPAWN, reason=_checked_reason(reason), flavor=flavor, role=role, model=model)
+    with holding.under_way(hive, name, Verb.PROPOSE, by=OPERATOR):
+        publishing.settle(hive, name, adopting=config == AgentConfig())
+        with hive.db.read():
+            agent = AgentRow.get_or_none(AgentRow.name == name)
+            kept = None if agent is None else deployments.applied_commit(agent)
+        if agent is not None and agent.wanted is not Wanted.DESTROYED:
+            raise Conflict(f"{name} exists already", hint=f"`hyperhive config {name} --edit` changes it, or choose another name")
+        applied.create(hive, name)
+        if kept is None or config != AgentConfig():
+            kept = _write(hive, name, {building.FILE: agent_toml.write(config)}, f"Ask for {name}", by=OPERATOR)
+        return _put_forward(hive, name, kept, asked, by=OPERATOR)
+
+
 def _put_forward(hive: Hive, name: AgentName, commit: str, asked: Request, *, by: str, operation: int | None = None) -> Approval:
     """Look at a commit that has come, and write down what is to be decided, or that it failed."""
     with hive.db.read():

@@ -10,9 +10,10 @@ from hyperhive.core import beneath, folders, git
 from hyperhive.core.errors import CommandFailed, Expired, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
-from hyperhive.core.model import AgentName, clean
+from hyperhive.core.model import AgentName
 from hyperhive.core.runtimes import check
 from hyperhive.core.runtimes.bubblewrap import APPLIED, CONFIG, Bubblewrap
+from hyperhive.core.safe_text import clean
 
 SECONDS: Final = 120
 _MEMORY: Final = 1024**3

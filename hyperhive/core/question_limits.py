@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from hyperhive.core.columns import from_milliseconds, to_milliseconds
 from hyperhive.core.errors import Conflict, Denied, Invalid
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, Wanted, clean
-from hyperhive.core.tables import AgentRow, from_milliseconds, to_milliseconds
+from hyperhive.core.model import AgentName, Wanted
+from hyperhive.core.safe_text import clean
+from hyperhive.core.tables import AgentRow
 
 # A question, an answer, a default, in bytes.
 TEXT_MOST: Final = 16 * 1024

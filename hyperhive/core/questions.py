@@ -7,13 +7,14 @@ from typing import Final, NoReturn
 import msgspec
 
 from hyperhive.core import doorbell, notices, question_limits
+from hyperhive.core.columns import from_milliseconds, to_milliseconds
 from hyperhive.core.db import next_number
 from hyperhive.core.eligibility import SLACK
 from hyperhive.core.errors import Conflict, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.messages import NUMBER_MOST
 from hyperhive.core.model import AgentName, QuestionOutcome
-from hyperhive.core.tables import QuestionRow, from_milliseconds, to_milliseconds
+from hyperhive.core.tables import QuestionRow
 
 ANSWERED: Final = "operator_answered: "
 # What the notice repeats of the question, in characters.

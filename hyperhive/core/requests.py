@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hyperhive.core import approvals, custody, deployments, doorbell, operations, roster, turns
+from hyperhive.core import approvals, custody, deployments, doorbell, operations, roster, tombstones, turns
 from hyperhive.core.approvals import Approval
 from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import Denied
@@ -56,6 +56,20 @@ def destroy(hive: Hive, name: AgentName, *, by: str) -> int:
     if by != OPERATOR:
         raise Denied("only the operator destroys agents", hint="ask the operator")
     return _ask(hive, name, Verb.DESTROY, by=by)
+
+
+def purge(hive: Hive, name: AgentName, *, by: str) -> int:
+    """Ask for all that is kept of a destroyed agent to be removed. Gives back the operation's number.
+
+    Only the operator may: raises `Denied` for anybody else, `NotFound`, and `Conflict` for an agent that lives.
+    """
+    if by != OPERATOR:
+        raise Denied("only the operator purges what is kept", hint="ask the operator")
+    with hive.db.write():
+        tombstones.check(name)
+        number = operations.ask(hive, name, Verb.PURGE, by=by)
+    doorbell.ring_hive(hive.paths)
+    return number
 
 
 def waits_for_turn(hive: Hive, number: int) -> bool:

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING
 
 from hyperhive.core import eligibility, holding, messages, observations, turns
+from hyperhive.core.agent_view import Agent, LastTurn, Mail, TurnState
 from hyperhive.core.builds import model_of
 from hyperhive.core.conditions import Conditions
 from hyperhive.core.errors import Denied, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Flavor, LastTurn, Mail, TurnState, Wanted
+from hyperhive.core.model import Activity, AgentName, Blocked, Flavor, Wanted
 from hyperhive.core.tables import AgentRow, TurnRow
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ def get(hive: Hive, name: str) -> Agent:
 
 
 def listed(hive: Hive, *, everything: bool = False) -> list[Agent]:
-    """All agents by name; with `everything` also those that were destroyed and are kept."""
+    """All agents by name, also one that is being made; with `everything` also those that were destroyed and are kept."""
     with hive.db.read():
         query = AgentRow.select().order_by(AgentRow.name)
-        return _seen(hive, query if everything else query.where(AgentRow.wanted != Wanted.DESTROYED))
+        if not everything:
+            made = [name for name, busy in holding.running(hive).items() if busy.verb in holding.MAKES]
+            query = query.where((AgentRow.wanted != Wanted.DESTROYED) | AgentRow.name.in_(made))
+        return _seen(hive, query)
 
 
 def _seen(hive: Hive, query: "ModelSelect[AgentRow]", name: str | None = None) -> list[Agent]:

@@ -23,11 +23,12 @@ from hyperhive.core import (
     roster,
 )
 from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.db import next_number
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.identity import check_user, new_range
-from hyperhive.core.model import OPERATOR, Agent, AgentName, Flavor, Occasion, Verb, Wanted
+from hyperhive.core.model import OPERATOR, AgentName, Flavor, Occasion, Verb, Wanted
 from hyperhive.core.runtimes import Runtime, runtime_named
 from hyperhive.core.tables import AgentRow, ApprovalRow, DeploymentRow
 

@@ -10,9 +10,10 @@ from hyperhive.core import applied, beneath, git
 from hyperhive.core.applied import INCOMING, QUARANTINE
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Invalid, Unavailable
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import AgentName, clean
+from hyperhive.core.model import AgentName
 from hyperhive.core.runtimes import check
 from hyperhive.core.runtimes.bubblewrap import CONFIG, Bubblewrap
+from hyperhive.core.safe_text import clean
 
 # The most that a proposal may bring along, packed; what its files may hold is `git_trees`' business.
 PACK_MOST: Final = 64 * 1024**2

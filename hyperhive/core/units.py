@@ -20,9 +20,10 @@ PREFIX: Final = "hyperhive-"
 MARK: Final = "# Written by `hyperhive install`"
 # Longer than a harness or an operation needs to end in order, in seconds.
 STOP_MOST: Final = 20
-# What is needed to give agents' sockets to their groups, to remove what agents' users have made, and to read a container's
-# journal as its own user.
-_RIGHTS: Final = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SETGID CAP_SETUID"
+# What is needed to give agents' sockets to their groups, and to remove what agents' users have made.
+_RIGHTS: Final = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER"
+# Also to read the journal of a booted container as the user that owns it, and not as root.
+_READER_RIGHTS: Final = f"{_RIGHTS} CAP_SETGID CAP_SETUID"
 # What nothing in a container needs of the host, nor who makes one.
 _NEVER: Final = (
     "~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_BOOT CAP_SYS_TIME CAP_WAKE_ALARM CAP_SYS_PACCT CAP_SYSLOG CAP_MAC_ADMIN "
@@ -54,6 +55,11 @@ class Unit(msgspec.Struct, frozen=True):
     is_kept_up: bool
 
 
+def of_agent(name: str) -> str:
+    """The unit in which an agent's harness runs."""
+    return f"{PREFIX}agent@{name}.service"
+
+
 def units(ground: Ground, commands: Collection[str]) -> list[Unit]:
     """Every unit whose command is among these, in the order in which they are started.
 
@@ -81,12 +87,14 @@ def _hub(ground: Ground) -> Unit:
             ("Environment", f"{systemd.UNITS}={ground.manager}"),
             ("Restart", "always"),
             ("RestartSec", "1s"),
+            # What its children need takes seconds to load, on a slow machine minutes.
+            ("TimeoutStartSec", "10min"),
             # Its own children end with it; harnesses and operations are units of their own.
             ("KillMode", "mixed"),
             ("TimeoutStopSec", f"{STOP_MOST}s"),
             # A socket for each agent, and some for each connection.
             ("LimitNOFILE", "65536"),
-            *_hardened(ground),
+            *_hardened(ground, rights=_READER_RIGHTS),
             *_without_network(ground),
         ],
         wanted_by=ground.manager.target,
@@ -132,6 +140,8 @@ def _worker(ground: Ground, kind: str) -> Lines:
         # The agent CLI has a group with limits of its own below this one, and the harness lives to say what has happened.
         ("Delegate", "yes"),
         ("OOMPolicy", "continue"),
+        # The group below decides.
+        ("TasksMax", "infinity"),
         ("KeyringMode", "private"),
         *([("CapabilityBoundingSet", _NEVER)] if ground.manager is Manager.SYSTEM else []),
     ]
@@ -188,14 +198,17 @@ def _web(ground: Ground) -> Unit:
             ("Restart", "on-failure"),
             ("RestartSec", "5s"),
             ("TimeoutStopSec", f"{STOP_MOST}s"),
-            *_hardened(ground, families="AF_UNIX AF_INET AF_INET6"),
+            *_hardened(ground, rights=_READER_RIGHTS, families="AF_UNIX AF_INET AF_INET6"),
         ],
         wanted_by=ground.manager.target,
     )
 
 
-def _hardened(ground: Ground, *, families: str = "AF_UNIX") -> Lines:
-    """What holds for all that makes no container (systemd.exec(5)); `families` are the sockets that it may open."""
+def _hardened(ground: Ground, *, rights: str = _RIGHTS, families: str = "AF_UNIX") -> Lines:
+    """What holds for all that makes no container (systemd.exec(5)); `families` are the sockets that it may open.
+
+    `rights` are the capabilities that root's has.
+    """
     return [
         ("NoNewPrivileges", "yes"),
         ("LockPersonality", "yes"),
@@ -209,14 +222,14 @@ def _hardened(ground: Ground, *, families: str = "AF_UNIX") -> Lines:
         ("SystemCallErrorNumber", "EPERM"),
         ("KeyringMode", "private"),
         ("UMask", "0077"),
-        *(_closed(ground) if ground.manager is Manager.SYSTEM else ()),
+        *(_closed(ground, rights) if ground.manager is Manager.SYSTEM else ()),
     ]
 
 
-def _closed(ground: Ground) -> Lines:
+def _closed(ground: Ground, rights: str) -> Lines:
     """What only root's systemd can do: that of a user would need a user namespace, which not every machine gives it."""
     return [
-        ("CapabilityBoundingSet", _RIGHTS),
+        ("CapabilityBoundingSet", rights),
         ("ProtectSystem", "strict"),
         ("ReadWritePaths", _quoted(_plain(str(ground.paths.state)))),
         # Not hidden: the interpreter may lie there.

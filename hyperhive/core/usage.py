@@ -7,8 +7,9 @@ import msgspec
 from peewee import SQL, fn
 
 from hyperhive.core import messages
+from hyperhive.core.columns import from_milliseconds, rows
 from hyperhive.core.hive import Hive
-from hyperhive.core.tables import AgentRow, TurnRow, from_milliseconds, rows
+from hyperhive.core.tables import AgentRow, TurnRow
 
 _DAY: Final = 86_400_000
 

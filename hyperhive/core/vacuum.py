@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import process, vacuum_builds, vacuum_events, vacuum_logs, vacuum_rows
+from hyperhive.core import vacuum_builds, vacuum_events, vacuum_logs, vacuum_rows, words
 from hyperhive.core.errors import Conflict, HyperhiveError, Invalid, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder
@@ -40,18 +40,33 @@ class Swept(msgspec.Struct, frozen=True):
     logs: int
     troubles: tuple[Trouble, ...]
 
+    @property
+    def text(self) -> str:
+        """What was removed, for a person; empty when that is nothing."""
+        counts = (
+            (self.messages, "message"),
+            (self.operations, "operation"),
+            (self.events, "event"),
+            (self.builds, "build"),
+            (self.logs, "log"),
+        )
+        removed = ", ".join(words.count(number, what) for number, what in counts if number)
+        return f"removed {removed}" if removed else ""
+
 
 def run(hive: Hive) -> Swept:
     """Remove what `keep` in the settings lets go. What cannot be swept is told, and keeps nothing else from being swept.
 
     Raises `Conflict` while another pass is under way.
     """
-    process.follow_parent()
     with Lock(hive.paths.lock("vacuum")) as lock:
         if not lock.take():
             who = holder(hive.paths.lock("vacuum"))
             raise Conflict(f"this hive is being swept already: {who}", hint="nothing to do: that one goes on")
-        return _sweep(hive)
+        try:
+            return _sweep(hive)
+        finally:
+            hive.close()
 
 
 def _sweep(hive: Hive) -> Swept:

@@ -8,11 +8,11 @@ import apsw
 from peewee import Expression
 from playhouse.apsw_ext import APSWDatabase
 
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.events import FAULTS, EventRow, beyond, existing
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
-from hyperhive.core.tables import to_milliseconds
 
 # So many go in one transaction: for as long as that takes, the harness waits with its next event.
 BATCH: Final = 200

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.hive import Hive
-from hyperhive.core.tables import MessageRow, OperationRow, to_milliseconds
+from hyperhive.core.tables import MessageRow, OperationRow
 
 # So many go in one transaction: for as long as that takes, everybody who writes waits.
 BATCH: Final = 200

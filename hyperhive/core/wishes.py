@@ -2,9 +2,10 @@
 
 from hyperhive.core import custody, doorbell, operations, roster, turns
 from hyperhive.core.agent_config import check_model
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import Conflict, Expired
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent, AgentName, OperationState, Verb, Wanted
+from hyperhive.core.model import AgentName, OperationState, Verb, Wanted
 from hyperhive.core.tables import AgentRow
 
 

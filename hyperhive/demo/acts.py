@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from hyperhive.core import messages, roster, turns
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.identity import identity
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import OPERATOR, Agent, AgentName, Flavor, MessageKind, MessageState, Outcome
+from hyperhive.core.model import OPERATOR, AgentName, Flavor, MessageKind, MessageState, Outcome
 from hyperhive.demo import script
 from hyperhive.demo.audience import Audience, Missed
 from hyperhive.demo.cast import ADA, BOSS

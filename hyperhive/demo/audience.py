@@ -7,8 +7,9 @@ from typing import Final, TypeVar
 from inotify_simple import flags
 
 from hyperhive.core import events, messages, operations, roster
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.follow import Watch
-from hyperhive.core.model import Activity, Agent, AgentName, Blocked, Event, EventKind, MessageKind, Outcome
+from hyperhive.core.model import Activity, AgentName, Blocked, Event, EventKind, MessageKind, Outcome
 from hyperhive.core.model import Message as Mail
 from hyperhive.demo.screen import Screen
 from hyperhive.demo.stage import Stage

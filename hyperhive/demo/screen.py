@@ -13,8 +13,9 @@ from rich.text import Text
 
 from hyperhive.core.agent_config import OWN_SERVER
 from hyperhive.core.config_changes import spelled
-from hyperhive.core.model import Event, EventKind, clean
+from hyperhive.core.model import Event, EventKind
 from hyperhive.core.reviews import Review
+from hyperhive.core.safe_text import clean
 from hyperhive.demo.conversation import letters_in
 
 _STEP: Final = 4

@@ -15,8 +15,9 @@ from hyperhive.core import process
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
-from hyperhive.core.model import AgentName, clean
+from hyperhive.core.model import AgentName
 from hyperhive.core.paths import Paths
+from hyperhive.core.safe_text import clean
 from hyperhive.core.tables import DATABASE
 
 CHILDREN_MOST: Final = 8

@@ -13,8 +13,9 @@ from hyperhive.core.agent_log import Unit
 from hyperhive.core.errors import Conflict, NotFound
 from hyperhive.core.journal import Line
 from hyperhive.core.letters import QUOTE
-from hyperhive.core.model import ApprovalKind, ApprovalState, Flavor, Operation, OperationState, Verb, clean, parse_name
+from hyperhive.core.model import ApprovalKind, ApprovalState, Flavor, Operation, OperationState, Verb, parse_name
 from hyperhive.core.requests import Asked
+from hyperhive.core.safe_text import clean
 from hyperhive.mcp.seat import Seat
 from hyperhive.mcp.tool import Call, seat_of, tool
 

@@ -5,7 +5,7 @@ import logging
 from typing_extensions import override
 
 from hyperhive.core.log import Log
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 
 
 class SdkLog(logging.Handler):

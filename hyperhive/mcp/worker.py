@@ -10,8 +10,9 @@ from pydantic import Field
 
 from hyperhive.core import builds, leases, letters, messages, questions, turns
 from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import Conflict
-from hyperhive.core.model import Agent, Blocked
+from hyperhive.core.model import Blocked
 from hyperhive.core.roster import get, listed
 from hyperhive.mcp.seat import Seat
 from hyperhive.mcp.tool import Call, seat_of, tool

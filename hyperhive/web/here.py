@@ -1,4 +1,4 @@
-"""What a route works on: the hive of its app, its board, who asks."""
+"""What a route works on: the hive of its app, its live pages, who asks."""
 
 from typing import Final
 
@@ -6,15 +6,18 @@ from flask import Flask, current_app
 
 from hyperhive.core.hive import Hive
 from hyperhive.web.live import Board
+from hyperhive.web.watched import Watched
 
 _HIVE: Final = "hyperhive.hive"
 _BOARD: Final = "hyperhive.board"
+_WATCHED: Final = "hyperhive.watched"
 
 
-def put(app: Flask, *, hive: Hive, board: Board) -> None:
+def put(app: Flask, *, hive: Hive, board: Board, watched: Watched) -> None:
     """Give an app what its routes work on."""
     app.extensions[_HIVE] = hive
     app.extensions[_BOARD] = board
+    app.extensions[_WATCHED] = watched
 
 
 def hive() -> Hive:
@@ -29,7 +32,14 @@ def board(app: Flask | None = None) -> Board:
     return found
 
 
+def watched(app: Flask | None = None) -> Watched:
+    """The live pages of agents of the app that serves this request, or of the one given."""
+    found: Watched = (app or current_app).extensions[_WATCHED]
+    return found
+
+
 def end(app: object) -> None:
     """Let every open page of an app go."""
     if isinstance(app, Flask):
         board(app).end()
+        watched(app).end()

@@ -1,5 +1,6 @@
 """The operator's inbox: a row a message, to be answered or put away."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,6 +19,8 @@ bp = Blueprint("inbox", __name__)
 SHOWN_MOST: Final = 50
 # How much of a message stands in its row, in characters; the rest is loaded when it is asked for.
 BODY_MOST: Final = 1200
+# The word that a notice begins with, by which agents tell one kind from another.
+_WORD: Final = re.compile(r"([a-z]+(?:_[a-z]+)*): ")
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -28,19 +31,23 @@ class Letter(msgspec.Struct, frozen=True):
     @property
     def word(self) -> str | None:
         """What kind of notice it is, in the word that it begins with."""
-        word, colon, _ = self.message.body.partition(": ")
-        is_word = colon and word.replace("_", "").isascii() and word.replace("_", "").isalpha() and word.islower()
-        return word.replace("_", " ") if self.message.kind is MessageKind.NOTICE and is_word else None
+        found = _WORD.match(self.message.body) if self.message.kind is MessageKind.NOTICE else None
+        return found[1].replace("_", " ") if found else None
+
+    @property
+    def body(self) -> str:
+        """What it says, without that word."""
+        return self.message.body if self.word is None else _WORD.sub("", self.message.body, count=1)
 
     @property
     def start(self) -> str:
-        """The beginning of it."""
-        return self.message.body[:BODY_MOST]
+        """The beginning of that."""
+        return self.body[:BODY_MOST]
 
     @property
     def is_long(self) -> bool:
         """There is more of it."""
-        return len(self.message.body) > BODY_MOST
+        return len(self.body) > BODY_MOST
 
 
 def seen(of: Hive) -> Mapping[str, Letter]:

@@ -4,21 +4,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from markupsafe import escape
 from simple_websocket import ConnectionClosed, Server
 
-from hyperhive.core import follow
-from hyperhive.core.errors import HyperhiveError, Unavailable
+from hyperhive.core.errors import HyperhiveError
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
+from hyperhive.web.pulse import Pulse
 from hyperhive.web.rows import Page, difference
 from hyperhive.web.sending import limit, send
 
-# So many pages may be open; each holds a thread of the server, which has more than these.
-CLIENTS_MOST: Final = 96
 # A browser that says nothing about itself for so long is no page of ours. Seconds.
 HELLO_MOST: Final = 10.0
 # So often each page is told that the connection lives, and what time it is here, in seconds.
@@ -26,7 +24,7 @@ BEAT: Final = 15.0
 # How often a page that has gone is noticed, in seconds.
 _NOTICE: Final = 1.0
 # After a look that took a second, nobody looks for so many seconds; and never for longer than the second figure.
-_REST: Final = 3.0
+_REST: Final = 2.0
 _REST_MOST: Final = 1.0
 # Several commits that come together are one look.
 _REST_LEAST: Final = 0.03
@@ -40,18 +38,32 @@ POLICY: Final = 1008
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """What a page says first: the marks of the rows that it has."""
+    """What a page says first: the marks of the rows that it has, and how far it has what is written on and on, by its store."""
 
     have: dict[str, str]
+    after: dict[str, int] = {}
+
+
+class Tail(Protocol):
+    """What is written on and on below the rows of a page."""
+
+    def look(self) -> bool:
+        """Read what came; says whether something did. Raises nothing that the core raises."""
+
+    def since(self, after: Mapping[str, int]) -> tuple[str, dict[str, int]]:
+        """What a browser is sent that has it so far, by its store, and how far it has it then."""
 
 
 class Board:
-    """The present state of a page, and those that follow it."""
+    """The present state of a page, and those that follow it; with what is written on below it, where there is such."""
 
-    def __init__(self, hive: Hive, draw: Callable[[], Page], log: Log) -> None:
+    def __init__(self, hive: Hive, draw: Callable[[], Page], log: Log, pulse: Pulse, tail: Tail | None = None) -> None:
         self._hive = hive
         self._draw = draw
         self._log = log
+        self._pulse = pulse
+        self._tail = tail
+        self._came = 0
         self._looking = threading.Lock()
         self._news = threading.Condition()
         self._page: Page | None = None
@@ -78,6 +90,12 @@ class Board:
                 self._news.notify_all()
             return page
 
+    @property
+    def is_open(self) -> bool:
+        """Somebody has the page open."""
+        with self._news:
+            return self._clients > 0
+
     def end(self) -> None:
         """Let every page go; they come back when there is a server again."""
         with self._news:
@@ -93,18 +111,20 @@ class Board:
         except msgspec.DecodeError:
             code = POLICY
         else:
-            code = self._serve(socket, hello.have, may)
+            code = self._serve(socket, hello, may)
         # Who has gone already needs no word.
         with suppress(ConnectionClosed, OSError):
             socket.close(code)
 
-    def _serve(self, socket: Server, have: Mapping[str, str], may: Callable[[], bool]) -> int:
+    def _serve(self, socket: Server, hello: Hello, may: Callable[[], bool]) -> int:
         """Follow for one page, and give back why that ended, as a code to close its connection with."""
         try:
             with self._place():
                 # Not what was seen when somebody was here last: that may be older than what the page has.
                 self.look()
-                return self._tell(socket, have, may)
+                if self._tail is not None:
+                    self._tail.look()
+                return self._tell(socket, hello, may)
         except HyperhiveError as error:
             self._log(f"the hive cannot be looked at: {error.whole}")
             return TRY_LATER
@@ -112,19 +132,25 @@ class Board:
             # It has gone, or takes nothing any more: when it comes back it says what it has.
             return GOING_AWAY
 
-    def _tell(self, socket: Server, have: Mapping[str, str], may: Callable[[], bool]) -> int:
+    def _tell(self, socket: Server, hello: Hello, may: Callable[[], bool]) -> int:
         """Send what is new, until there is nobody to send it to or the server ends. Gives back why, as a code to close with."""
         seen: Page | None = None
+        came, after = -1, hello.after
         beat = 0.0
         while socket.connected:
-            page, ended = self._wait(seen)
+            page, now, ended = self._wait(seen, came)
             if ended:
                 return SERVICE_RESTART
+            content = ""
             if page is not None and page is not seen:
-                content = self._message(seen, page) if seen is not None else _content(have, page)
+                content = self._message(seen, page) if seen is not None else _content(hello.have, page)
                 seen = page
-                if content:
-                    self._send(socket, {"content": content})
+            if self._tail is not None and now != came:
+                came = now
+                more, after = self._tail.since(after)
+                content += more
+            if content:
+                self._send(socket, {"content": content})
             if time.monotonic() - beat > BEAT:
                 beat = time.monotonic()
                 if not may():
@@ -132,11 +158,11 @@ class Board:
                 self._send(socket, {})
         return GOING_AWAY
 
-    def _wait(self, seen: Page | None) -> tuple[Page | None, bool]:
+    def _wait(self, seen: Page | None, came: int) -> tuple[Page | None, int, bool]:
         """Wait for another state than this one, or a moment; gives it back, and whether the server ends."""
         with self._news:
-            self._news.wait_for(lambda: self._ended or self._page is not seen, timeout=_NOTICE)
-            return self._page, self._ended
+            self._news.wait_for(lambda: self._ended or self._page is not seen or self._came != came, timeout=_NOTICE)
+            return self._page, self._came, self._ended
 
     def _send(self, socket: Server, message: dict[str, str]) -> None:
         now = round(self._hive.now().timestamp() * 1000)
@@ -156,34 +182,35 @@ class Board:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        with self._news:
-            if self._clients >= CLIENTS_MOST:
-                raise Unavailable(f"{self._clients} pages are open already", hint="close some")
-            self._clients += 1
-            starts = not self._watched
-            self._watched = True
-        try:
-            if starts:
-                threading.Thread(target=self._watch, name="watch", daemon=True).start()
-            yield
-        finally:
+        with self._pulse.place():
             with self._news:
-                self._clients -= 1
+                self._clients += 1
+                starts = not self._watched
+                self._watched = True
+            try:
+                if starts:
+                    threading.Thread(target=self._watch, name="watch", daemon=True).start()
+                yield
+            finally:
+                with self._news:
+                    self._clients -= 1
 
     def _watch(self) -> None:
         """Look whenever something was committed, as long as somebody follows."""
         try:
             seen, at = -1, 0.0
-            for _ in follow.looks(self._hive):
+            for _ in self._pulse.looks():
                 if self._is_alone():
                     return
                 begun = time.monotonic()
                 try:
+                    self._look_below()
                     version = self._hive.db.version()
-                    if version == seen and begun - at < _AGAIN:
+                    if version != seen or begun - at >= _AGAIN:
+                        self.look()
+                        seen, at = version, begun
+                    elif self._tail is None:
                         continue
-                    self.look()
-                    seen, at = version, begun
                 except HyperhiveError as error:
                     self._log(f"the hive cannot be looked at: {error.whole}")
                     seen = -1
@@ -194,6 +221,12 @@ class Board:
                 self._watched = False
         finally:
             self._hive.close()
+
+    def _look_below(self) -> None:
+        if self._tail is not None and self._tail.look():
+            with self._news:
+                self._came += 1
+                self._news.notify_all()
 
     def _is_alone(self) -> bool:
         with self._news:

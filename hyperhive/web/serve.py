@@ -23,7 +23,7 @@ from hyperhive.core.log import Log
 from hyperhive.core.paths import Paths
 from hyperhive.web import here
 from hyperhive.web.app import make
-from hyperhive.web.live import CLIENTS_MOST
+from hyperhive.web.pulse import CLIENTS_MOST
 
 # One for each open page, and some for what is asked for meanwhile.
 THREADS: Final = CLIENTS_MOST + 32

@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from hyperhive.core.model import clean
+from hyperhive.core.safe_text import clean
 from hyperhive.core.words import count, duration, money, size
 
 # Nothing but these becomes a link, whatever somebody wrote; what ends a sentence is not part of it.
@@ -19,7 +19,7 @@ def prepare(jinja: Environment) -> None:
     # Also what is put into an attribute goes through it.
     jinja.finalize = _cleaned
     jinja.filters |= {
-        "age": age, "left": left, "clock": clock, "linked": linked,
+        "age": age, "left": left, "clock": clock, "exact": exact, "linked": linked,
         "duration": duration, "money": money, "count": count, "size": size,
     }  # fmt: skip
     jinja.trim_blocks = jinja.lstrip_blocks = True
@@ -40,6 +40,11 @@ def clock(instant: datetime | None) -> Markup:
     return _time(instant, "clock")
 
 
+def exact(instant: datetime | None) -> Markup:
+    """The time of day where the reader is, with its seconds."""
+    return _time(instant, "exact")
+
+
 def linked(text: str) -> Markup:
     """What somebody wrote, with its web addresses as links."""
     parts: list[str] = []
@@ -58,7 +63,9 @@ def _time(instant: datetime | None, how: str) -> Markup:
     utc = instant.astimezone(UTC)
     # What stands in it is for those without script; the script says it as the reader's clock does.
     return Markup('<time datetime="{}" data-{}>{} UTC</time>').format(
-        f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z", how, f"{utc:%Y-%m-%d %H:%M}"
+        f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z",
+        how,
+        f"{utc:%Y-%m-%d %H:%M:%S}" if how == "exact" else f"{utc:%Y-%m-%d %H:%M}",
     )
 
 

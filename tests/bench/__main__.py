@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import about, deciding, idle, shell, start, sweeping, turn, wake
+from tests.bench import about, dashboard, deciding, idle, shell, start, sweeping, turn, units, wake
 from tests.bench.figures import Figure
 from tests.bench.ground import apart, folder, ground
 from tests.bench.table import table
@@ -20,9 +20,11 @@ MEASUREMENTS: dict[str, tuple[Measurement, tuple[str, ...]]] = {
     "wake": (wake.measure, ()),
     "turn": (turn.measure, ("box", "claude")),
     "start": (start.measure, ("box", "claude")),
+    "units": (units.measure, ("systemd", "box")),
     "deciding": (deciding.measure, ("box", "claude")),
     "sweeping": (sweeping.measure, ()),
     "shell": (shell.measure, ()),
+    "dashboard": (dashboard.measure, ()),
     "idle": (idle.measure, ()),
 }
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from hyperhive.core import messages
+from hyperhive.core.columns import to_milliseconds
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import OPERATOR
-from hyperhive.core.tables import to_milliseconds
 from tests.bench.figures import Aim, Figure, Sample
 from tests.bench.ground import folder
 

@@ -336,6 +336,7 @@ def test_an_update_can_be_left_to_the_hive(hive: Hive, outdated: AgentName) -> N
         "error",
         "result",
         "asked_at",
+        "started_at",
         "ended_at",
     }
 

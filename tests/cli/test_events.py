@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive.cli import changes
-from hyperhive.core import events
+from hyperhive.core import changes, events
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, EventKind

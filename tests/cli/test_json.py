@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hyperhive.core import leases, questions, roster, spawning
+from hyperhive.core import holding, leases, questions, roster, spawning
 from hyperhive.core.agent_config import AgentConfig, McpServer
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, QuestionOutcome, parse_name
+from hyperhive.core.model import Activity, AgentName, EventKind, Outcome, QuestionOutcome, Verb, parse_name
 from tests.cli import history, shell
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -87,6 +87,17 @@ def test_ps(worked: Hive) -> None:
     assert agent["running"] is True
     assert agent["logged_in"] is False
     assert agent["under_way"] is None
+
+
+def test_what_is_under_way(worked: Hive) -> None:
+    with holding.under_way(worked, AgentName("ada"), Verb.RESTART, by="eve"):
+        for agent in (read("ps")[0], read("show", "ada")):
+            assert agent["under_way"].keys() == {"verb", "what", "since"}
+            assert (agent["under_way"]["verb"], agent["under_way"]["what"]) == ("restart", "restarting")
+            assert INSTANT.fullmatch(agent["under_way"]["since"])
+        assert "restarting… 0s" in shell.answer("ps")
+        assert "restarting… 0s" in shell.answer("show", "ada")
+    assert read("ps")[0]["under_way"] is None
 
 
 def test_the_turn_states_are_the_promised_ones() -> None:

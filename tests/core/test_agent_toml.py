@@ -68,6 +68,7 @@ def test_what_it_says_holds() -> None:
         ('role = "\\ud800"', "is not TOML: ", "edit "),
         (f"role = {'9' * 5_000}", "is not TOML: ", "edit "),
         ("network = 'opn'", "network: invalid enum value 'opn'", 'network = "open", or "none"'),
+        ("restart = 'never'", "restart: invalid enum value 'never'", 'restart = "manager", or "always"'),
         ("model = 'a b'", "model: 'a b' cannot be a model's name", "opus, "),
         ("tools.allow = ['bash']", "tools.allow: there is no tool bash", "did you mean `Bash`?"),
         ("env = { LD_PRELOAD = 'x' }", "env: 'LD_PRELOAD' is not", "choose "),
@@ -85,7 +86,7 @@ def test_what_it_says_holds() -> None:
         ("a." * 60_000 + "'a' = '", "a key has too many parts", "edit "),
         ("#" * FILE_MOST + "#", "is longer than 256 KiB", "put "),
     ],
-    ids=range(30),
+    ids=range(31),
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_file_key_and_what_was_meant(text: str, message: str, hint: str) -> None:
     with pytest.raises(Invalid) as wrong:
@@ -275,7 +276,7 @@ def test_the_example_of_the_reference_is_read() -> None:
     config, warnings = read(example.encode())
     assert not warnings
     assert {field for field in keys_of(AgentConfig) if getattr(config, field) == getattr(AgentConfig(), field)} == {
-        "network", "limits",
+        "network", "restart", "limits",
     }  # fmt: skip
 
 

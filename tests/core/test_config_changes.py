@@ -5,7 +5,7 @@ from hypothesis import given
 
 from hyperhive.core.agent_config import AgentConfig, AgentLimits, McpServer, Mount, Tools
 from hyperhive.core.config_changes import TEXT_MOST, changes, spelled
-from hyperhive.core.model import OPERATOR, Network
+from hyperhive.core.model import OPERATOR, Network, Restart
 from tests.support.configs import CONFIGS
 
 USUAL = AgentConfig()
@@ -78,11 +78,14 @@ def unit(program: str, *lines: str) -> str:
         (USUAL, limits(memory="4095M"), "limits.memory", False, "memory: 4G → 4095M"),
         (USUAL, limits(tasks=513), "limits.tasks", True, "processes and threads: 512 → 513"),
         (USUAL, limits(turn_minutes=0.5), "limits.turn_minutes", False, "minutes for a turn: 120 → 0.5"),
+        (USUAL, AgentConfig(restart=Restart.ALWAYS), "restart", False, "is started again by itself when its container crashes"),
+        (AgentConfig(restart=Restart.ALWAYS), USUAL, "restart", False,
+         "is not started again by itself when its container crashes"),
         (USUAL, AgentConfig(model="opus"), "model", False, "model: the agent CLI's own → opus"),
         (USUAL, AgentConfig(role="a\nb"), "role", False, "its role is now: a\\nb"),
         (AgentConfig(role="a"), USUAL, "role", False, "has no role of its own"),
     ],
-    ids=range(39),
+    ids=range(41),
 )  # fmt: skip
 def test_each_change_is_one_plain_sentence(before: AgentConfig, after: AgentConfig, key: str, grows: bool, sentence: str) -> None:
     (change,) = changes(before, after)

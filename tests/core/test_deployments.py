@@ -28,6 +28,7 @@ from hyperhive.core import (
     operations,
     proposals,
     publishing,
+    requests,
     roster,
     spawning,
 )  # fmt: skip
@@ -38,6 +39,7 @@ from hyperhive.core.hive import Hive
 from hyperhive.core.model import (
     OPERATOR,
     AgentName,
+    ApprovalKind,
     ApprovalState,
     DeploymentOutcome,
     Flavor,
@@ -369,6 +371,55 @@ def test_the_operator_is_told_what_a_new_agent_would_take_over(manager: Hive) ->
     assert approval.commit != main
     with pytest.raises(Conflict, match=r"already denied by operator at [^:]*:\d\d:\d\d UTC$"):
         approvals.deny(manager, fresh.number, by=OPERATOR)
+
+
+def test_the_operator_asks_for_an_agent_as_a_manager_does(hive: Hive) -> None:
+    asked = proposals.spawn_by_operator(hive, EVE, flavor=Flavor.MANAGER, role="You look after the roses.", model="opus")
+    assert (asked.kind, asked.asker, asked.flavor, asked.state) == (
+        ApprovalKind.SPAWN, OPERATOR, Flavor.MANAGER, ApprovalState.PENDING,
+    )  # fmt: skip
+    assert asked.commit is not None
+    with pytest.raises(NotFound):
+        roster.get(hive, EVE)
+    newer = proposals.spawn_by_operator(hive, EVE, role="You look after the roses.")
+    assert approvals.get(hive, asked.number).state is ApprovalState.WITHDRAWN
+    operate.run(hive, approve(hive, newer))
+    made = roster.get(hive, EVE)
+    assert (made.flavor, made.model) == (Flavor.WORKER, None)
+    assert builds.config_of(hive, EVE, made.deployed)[0].role == "You look after the roses."
+    with pytest.raises(Conflict, match="eve exists already"):
+        proposals.spawn_by_operator(hive, EVE)
+    with pytest.raises(Invalid):
+        proposals.spawn_by_operator(hive, BOB, model="no such\nmodel")
+    with pytest.raises(Invalid):
+        proposals.spawn_by_operator(hive, BOB, reason="x" * 5000)
+    assert operations.listed(hive) == []
+
+
+def test_what_the_operator_denied_itself_is_told_to_nobody(hive: Hive) -> None:
+    asked = proposals.spawn_by_operator(hive, EVE)
+    approvals.deny(hive, asked.number, by=OPERATOR, note="no")
+    assert messages.flow(hive) == []
+
+
+def test_an_agent_that_is_asked_for_without_words_takes_over_what_is_kept(hive: Hive) -> None:
+    agents.destroy(hive, ADA, by=OPERATOR)
+    before = deployments.history(hive, ADA)[-1].commit
+    asked = proposals.spawn_by_operator(hive, ADA)
+    assert asked.commit == before
+    assert "It takes over what is kept of an earlier ada" in (asked.note or "")
+    operate.run(hive, approve(hive, asked))
+    assert role_of(hive) == "first"
+
+
+def test_an_update_says_which_deployment_it_builds(hive: Hive) -> None:
+    with hive.db.write():
+        AgentRow.update(base="older").where(AgentRow.name == ADA).execute()
+    number = requests.update(hive, ADA, by=OPERATOR)
+    assert number is not None
+    assert operations.get(hive, number).deployment is None
+    operate.run(hive, number)
+    assert operations.get(hive, number).deployment == roster.get(hive, ADA).deployed
 
 
 def test_one_who_is_no_manager_may_not_ask(hive: Hive) -> None:

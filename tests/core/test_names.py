@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hyperhive.core.errors import Invalid
-from hyperhive.core.model import clean, parse_name
+from hyperhive.core.model import parse_name
+from hyperhive.core.safe_text import clean
 
 GOOD = st.from_regex(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?", fullmatch=True).filter(lambda name: name not in ("operator", "hive"))
 ODD = ["-x", "--purge", "../x", "a/b", "a\0", "a\n", "\na", "a" * 300, "\u202eada", "ada\u200b", "\uff41da", "ada-", "-ada",

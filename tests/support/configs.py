@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from hyperhive.core.agent_config import AgentConfig, AgentLimits, McpServer, Mount, Tools
-from hyperhive.core.model import OPERATOR, Network
+from hyperhive.core.model import OPERATOR, Network, Restart
 
 # No NUL, and the signs that a TOML file could lose or read otherwise more often than chance would bring them.
 TEXT = st.text(
@@ -21,6 +21,7 @@ CONFIGS = st.builds(
     model=st.sampled_from([None, "opus", "claude-x[1m]"]),
     send_to=st.lists(st.sampled_from(["*", OPERATOR, "ada", "bob-2"])).map(tuple),
     network=st.sampled_from(Network),
+    restart=st.sampled_from(Restart),
     tools=st.builds(Tools, allow=st.lists(RULES).map(tuple), deny=st.lists(RULES).map(tuple)),
     env=st.dictionaries(NAMES, TEXT),
     limits=st.builds(

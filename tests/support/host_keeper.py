@@ -136,8 +136,8 @@ def boot(command: list[str]) -> int | None:
                 return None
             if ended in ready:
                 return child.wait()
-            # It says so again after each reload.
             if "READY=1" in notify.recv(4096).decode().splitlines() and not is_up:
+                # It says so again whenever its units are read anew.
                 is_up = True
                 print(f"ready {child_of(child_of(child.pid))}", flush=True)
 

@@ -15,9 +15,10 @@ import msgspec
 
 from hyperhive.core import events, messages, roster, spawning, turns
 from hyperhive.core.agent_config import AgentConfig, AgentLimits
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.hive import open_hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import OPERATOR, Agent, AgentName, Event, EventKind, Flavor, Message, Outcome, Turn, parse_name
+from hyperhive.core.model import OPERATOR, AgentName, Event, EventKind, Flavor, Message, Outcome, Turn, parse_name
 from hyperhive.demo.model_api import Brain, ModelApi
 from tests.support import machine
 

@@ -11,7 +11,8 @@ import pytest
 from hyperhive.demo.model_api import Brain
 from hyperhive.demo.reply import Reply, say
 from hyperhive.demo.request import Request
-from tests.systemd.hosted import PUT, Hosted, host_with_hyperhive
+from tests.systemd.hosted import Hosted
+from tests.systemd.hosted import hosted as hosted_in
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -44,13 +45,8 @@ def model() -> Model:
 def whole(model: Model) -> Iterator[Hosted]:
     """The machine's own hive in a host of its own, installed once."""
     home = Path(tempfile.mkdtemp(prefix="h", dir=Path(tempfile.gettempdir()).parent))
-    home.chmod(0o755)
-    (home / "state").mkdir()
-    with host_with_hyperhive(etc_hyperhive=home, var_lib_hyperhive=home / "state") as host:
-        host.run(["sh", "-ec", PUT])
-        with Hosted(home, model, host) as found:
-            found.run("install")
-            yield found
+    with hosted_in(home, model) as found:
+        yield found
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -4,7 +4,8 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -93,3 +94,15 @@ class Hosted(Swarm):
     def state_of(self, unit: str) -> str:
         """`active`, `inactive`, `failed`, …"""
         return self.host.systemctl("is-active", unit, check=False)
+
+
+@contextmanager
+def hosted(home: Path, brain: Brain) -> Iterator[Hosted]:
+    """The machine's own hive in a host of its own, its folders those of `home`; `hyperhive install` keeps it up."""
+    home.chmod(0o755)
+    (home / "state").mkdir()
+    with host_with_hyperhive(etc_hyperhive=home, var_lib_hyperhive=home / "state") as host:
+        host.run(["sh", "-ec", PUT])
+        with Hosted(home, brain, host, linger_seconds=0) as found:
+            found.run("install")
+            yield found

@@ -10,7 +10,7 @@ from hyperhive.core.locks import is_held
 from hyperhive.core.model import OPERATOR, AgentName, MessageState, OperationState, Outcome, QuestionOutcome, Verb
 from tests.core.hives import add_agent
 from tests.systemd.conftest import Model
-from tests.systemd.hosted import Hosted
+from tests.systemd.hosted import PYTHON, Hosted
 
 pytestmark = [pytest.mark.systemd, pytest.mark.box, pytest.mark.xdist_group("systemd")]
 HUB = "hyperhive-hub.service"
@@ -73,6 +73,13 @@ def test_a_hub_that_is_killed_is_back_and_serves(hosted: Hosted) -> None:
     hosted.kill(HUB)
     hosted.until(lambda: hosted.pid_of(HUB) not in (0, before), "there is another hub")
     assert hosted.ended(hosted.send("fox", "good morning").number).state is MessageState.ACKNOWLEDGED
+
+
+def test_the_dashboard_is_served(hosted: Hosted) -> None:
+    where = hosted.run("web", "login").stdout.strip()
+    asked = f"import urllib.request; print(urllib.request.urlopen({where!r}).read().decode())"
+    hosted.until(lambda: hosted.state_of("hyperhive-web.service") == "active", "it is up")
+    assert "hyperhive" in hosted.host.run([PYTHON, "-c", asked]).stdout
 
 
 @pytest.mark.claude

@@ -236,6 +236,31 @@ def test_a_service_of_its_configuration_runs_in_it_as_the_agent(hive: Hosted) ->
     assert (ran.returncode, "cannot begin with '+/bin/sh'" in ran.stderr) == (2, True)
 
 
+def logged(hive: Hosted) -> list[str]:
+    """What the agent's journal says of its container, without the times."""
+    lines = hive.run("logs", "nora", "--unit", "container", "-n", "5000").stdout.splitlines()
+    assert all(line[24:].startswith(" container ") for line in lines)
+    return [line[24:].removeprefix(" container ") for line in lines]
+
+
+def test_its_journal_shows_what_its_services_say_and_what_the_machine_says_of_it(hive: Hosted) -> None:
+    lines = logged(hive)
+    assert any(line.startswith("sh[") and "as 1000 in " in line for line in lines)
+    assert any(line.startswith("systemd[1]: Started ") and "the container of the agent nora" in line for line in lines)
+    # A journal that the agent has spoilt hides nothing else, and leads to nothing of the machine's.
+    folder = SYSTEM_STATE / "agents/nora/container/var/log/journal"
+    for spoil in (f"ln -s /var/log/journal {folder}", f"mkdir -p {folder}/x; mkfifo {folder}/x/system.journal", "true"):
+        hive.host.run(["sh", "-ec", f"mv {folder} {folder}.kept; {spoil}"])
+        try:
+            lines = logged(hive)
+        finally:
+            hive.host.run(["sh", "-ec", f"rm -rf {folder}; mv {folder}.kept {folder}"])
+        assert any("the container of the agent nora" in line for line in lines)
+        assert not any("as 1000 in " in line for line in lines)
+        assert not any("hyperhive-hub.service" in line for line in lines)
+    assert any("as 1000 in " in line for line in logged(hive))
+
+
 def test_stop_start_and_restart_are_the_containers_too(hive: Hosted) -> None:
     before = leader(hive)
     hive.run("restart", "nora")

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from types import TracebackType
 from typing import Final, Self
 
@@ -38,7 +39,8 @@ class Site:
         """Serve; a second time at the same address. Returns when it listens."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hyperhive", "web", "--bind", self.url.removeprefix("http://") or "127.0.0.1:0"],
-            env=dict(os.environ), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "HYPERHIVE_HOME": str(self.hive.paths.config)},
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._process.stderr is not None
         for line in self._process.stderr:
@@ -63,6 +65,12 @@ class Site:
         """The process that was started."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def cookie(self) -> str:
+        """What a browser has that has used a link."""
+        with urllib.request.urlopen(self.link, timeout=PATIENCE) as answer:
+            return str(answer.headers["Set-Cookie"]).partition(";")[0]
 
     @property
     def link(self) -> str:

@@ -11,8 +11,9 @@ from simple_websocket import Server
 
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
-from hyperhive.web import live, sending
+from hyperhive.web import live, pulse, sending
 from hyperhive.web.live import Board
+from hyperhive.web.pulse import Pulse
 from hyperhive.web.rows import Page, row
 from tests.core.hives import send
 from tests.web.reader import PATIENCE, Reader
@@ -67,7 +68,8 @@ def numbers() -> Numbers:
 @pytest.fixture
 def board(hive: Hive, numbers: Numbers) -> Iterator[Board]:
     """The board that shows it."""
-    made = Board(hive, numbers.draw, Log("web", quiet=True))
+    log = Log("web", quiet=True)
+    made = Board(hive, numbers.draw, log, Pulse(hive, log))
     yield made
     made.end()
 
@@ -163,7 +165,7 @@ def test_who_is_not_logged_in_any_more_is_shown_nothing_more(board: Board, monke
 
 
 def test_more_pages_than_there_are_places_for_are_told_to_come_later(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "CLIENTS_MOST", 1)
+    monkeypatch.setattr(pulse, "CLIENTS_MOST", 1)
     with followed(board) as (first, _):
         first.say({})
         first.hear()

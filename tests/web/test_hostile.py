@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 from hyperhive.core import approvals, messages, questions
+from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, Blocked
-from tests.core.hives import ADA, BOB, set_row
+from hyperhive.core.model import OPERATOR, Blocked, EventKind
+from tests.core.hives import ADA, BOB, send, set_row
 from tests.web.looking import Look
 
 pytestmark = pytest.mark.browser
@@ -86,7 +87,7 @@ def test_whatever_an_agent_writes_is_only_ever_read(look: Look, hive: Hive, live
     expect(page.locator("#inbox .loaded")).to_contain_text("alert(13)")
     expect(page).to_have_title("(4) hyperhive")
     assert page.locator(NOT_OURS).count() == 0
-    links = page.eval_on_selector_all("main a", "found => found.map(one => [one.protocol, one.rel, one.target])")
+    links = page.eval_on_selector_all("main a:not(.name > a)", "found => found.map(one => [one.protocol, one.rel, one.target])")
     assert {tuple(link) for link in links} == {
         ("http:", "noopener noreferrer nofollow", "_blank"),
         ("https:", "noopener noreferrer nofollow", "_blank"),
@@ -104,11 +105,71 @@ def test_whatever_an_agent_writes_is_only_ever_read(look: Look, hive: Hive, live
     assert page.locator(NOT_OURS).count() == 0
 
 
+@pytest.mark.parametrize("live", [False, True], ids=["when the page is opened", "when it comes later"])
+def test_whatever_an_agent_says_and_does_is_only_ever_read_on_its_page(look: Look, hive: Hive, live: bool) -> None:
+    hive.paths.agent(ADA).mkdir(parents=True)
+    log = EventLog(hive, ADA)
+    if not live:
+        fill(hive)
+        say_all(hive, log)
+    page = look.page()
+    page.goto(f"{look.site.url}/agents/ada")
+    expect(page.locator("html[data-live=yes]")).to_be_attached()
+    if live:
+        fill(hive)
+        say_all(hive, log)
+    log.close()
+    expect(page.locator("#stream .is-turn")).to_have_count(2)
+    expect(page.locator("#questions > li")).to_have_count(2)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    expect(page.locator(".about .log")).to_contain_text("alert(13)")
+    expect(page.locator(".is-result .body").last).to_contain_text("alert(13)")
+    expect(page.locator("#mail")).to_contain_text("alert(13)")
+    expect(page).to_have_title("(4) ada: blocked: crashed")
+    assert page.locator(NOT_OURS).count() == 0
+    links = page.eval_on_selector_all(
+        "main a:not([data-opens])", "found => found.map(one => [one.protocol, one.rel, one.target])"
+    )
+    assert {tuple(link) for link in links} == {
+        ("http:", "noopener noreferrer nofollow", "_blank"),
+        ("https:", "noopener noreferrer nofollow", "_blank"),
+    }
+    words = page.locator("body").inner_text()
+    assert words.count("<script>alert(1)</script>") > 10
+    assert not set(words) & set("\u202e\u2066\x1b\x00\x9b\x07")
+    for button in ("stop", "send"):
+        assert page.get_by_role("button", name=button, exact=True).count() == 1
+
+
+def say_all(hive: Hive, log: EventLog) -> None:
+    """Put them into every field of each kind of event."""
+    send(hive, STORABLE.encode("utf-8", "replace").decode())
+    for one in (ALL, "x" * 5000 + ALL):
+        for kind, data in (
+            (EventKind.PROMPT, {"turn": one, "messages": [one], "text": one}),
+            (EventKind.TEXT, {"text": one}),
+            (EventKind.TOOL, {"id": one, "name": one, "input": {one: one, "nested": {one: [one]}}}),
+            (EventKind.TOOL, {"id": one, "name": "Bash", "input": {"command": one}}),
+            (
+                EventKind.TOOL,
+                {"id": one, "name": "Edit", "input": {"file_path": one, "old_string": one, "new_string": f"{one}x"}},
+            ),
+            (EventKind.TOOL, {"id": one, "name": "mcp__x__" + one, "input": {one: one}}),
+            (EventKind.STATE, {"state": one, "why": one}),
+            (EventKind.NOTE, {"text": one}),
+            (EventKind.BUILD, {"deployment": one, "line": one}),
+            (EventKind.ASK, {"approval": one, "tool": one, "text": one}),
+            (EventKind.RESULT, {"id": one, "is_error": True, "text": one}),
+            (EventKind.TURN, {"turn": one, "outcome": one, "seconds": one, "cost_usd": one, "error": one}),
+        ):
+            log.add(kind, data, at=hive.now())
+
+
 def test_a_page_without_its_policy_would_run_script_that_is_put_in(look: Look) -> None:
     """The control: what would complain does."""
     page = look.page()
-    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
-    page.wait_for_timeout(0)
+    page.evaluate("document.body.insertAdjacentHTML('afterbegin', '<p id=mine onclick=\"document.title = 1\">press</p>')")
+    page.locator("#mine").click()
     expect(page).to_have_title("hyperhive")
     assert any("Content Security Policy" in one for one in look.wrong)
     look.wrong.clear()

@@ -8,8 +8,8 @@ from hyperhive.cli.screen import Line
 from hyperhive.cli.watch.desk import Desk
 from hyperhive.cli.watch.painter import cut, width_of
 from hyperhive.cli.watch.rule import rule
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Agent
 from hyperhive.core.pending import Pending, PendingKind
 
 _SELECTED: Final = ">"

@@ -6,9 +6,10 @@ from typing import Final
 import msgspec
 
 from hyperhive.core import messages, pending, roster
+from hyperhive.core.agent_view import Agent
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import OPERATOR, Activity, Agent
+from hyperhive.core.model import OPERATOR, Activity
 from hyperhive.core.pending import Pending
 
 _YOUNG: Final = timedelta(seconds=61)

@@ -3,7 +3,8 @@
 "use strict";
 
 // ---- clocks ----------------------------------------------------------------------------------------------------------
-// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day.
+// <time datetime="…" data-age> says how long ago, data-left how long until then, data-clock the reader's own time of day, and
+// data-exact the same with its seconds.
 
 // How far the reader's clock is behind the server's, in milliseconds; each message says what time it is there.
 let behind = 0;
@@ -23,8 +24,9 @@ function left(seconds) {
   return whole >= 3600 ? Math.floor(whole / 3600) + ":" + minutes : minutes;
 }
 
-function clock(then) {
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+function clock(then, exact) {
+  const second = exact ? { second: "2-digit" } : {};
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false, ...second });
   return then.toDateString() === new Date().toDateString() ? time : then.toLocaleDateString("sv") + " " + time;
 }
 
@@ -34,7 +36,7 @@ function tick(root) {
     const then = new Date(one.dateTime);
     const away = (then - now) / 1000;
     const data = one.dataset;
-    const text = "left" in data ? left(away) : "clock" in data ? clock(then) : age(-away);
+    const text = "left" in data ? left(away) : "age" in data ? age(-away) : clock(then, "exact" in data);
     if (one.textContent !== text) one.textContent = text;
     if (!one.title) one.title = then.toLocaleString();
     if ("left" in data) one.classList.toggle("soon", away < 60);
@@ -63,10 +65,23 @@ function lost(text) {
   document.documentElement.dataset.live = text ? "lost" : "yes";
 }
 
-document.addEventListener("htmx:ws:after:connection", (event) => {
-  socket = event.detail.connection.socket;
+// How far it has what is written on and on, by the store that it came from.
+function after() {
+  const numbers = {};
+  for (const one of document.querySelectorAll("[data-number]")) {
+    numbers[one.dataset.store] = Math.max(numbers[one.dataset.store] || 0, Number(one.dataset.number));
+  }
+  return numbers;
+}
+
+document.addEventListener("htmx:ws:after:connection", async (event) => {
+  const connection = event.detail.connection;
+  const opened = connection.socket;
+  socket = opened;
   heard = Date.now();
-  socket.send(JSON.stringify({ have: have() }));
+  // What an earlier connection brought may be being put in still.
+  await connection.receiving;
+  if (opened.readyState === WebSocket.OPEN) opened.send(JSON.stringify({ have: have(), after: after() }));
 });
 
 document.addEventListener("htmx:ws:before:message:incoming", (event) => {
@@ -121,6 +136,153 @@ document.addEventListener("htmx:after:settle", (event) => {
   for (const one of event.target.querySelectorAll("[data-end]")) one.scrollTop = one.scrollHeight;
 });
 
+// data-follows asks again and again for what comes next, and is replaced by it: only while somebody can see it. The box that
+// it stands in stays at its end, unless its reader scrolled up.
+function follower(event) {
+  const element = event.detail.ctx && event.detail.ctx.sourceElement;
+  return element && "follows" in element.dataset ? element : null;
+}
+
+document.addEventListener("htmx:before:request", (event) => {
+  const element = follower(event);
+  if (element && (document.hidden || !element.closest("details")?.open)) event.preventDefault();
+});
+
+document.addEventListener("htmx:before:swap", (event) => {
+  const element = follower(event);
+  const box = element && element.closest("pre");
+  if (box && box.scrollTop + box.clientHeight >= box.scrollHeight - 4) setTimeout(() => { box.scrollTop = box.scrollHeight; });
+});
+
+// ---- an agent's stream -----------------------------------------------------------------------------------------------
+// It stays at its end until the reader scrolls up; what comes then is told by a button. Scrolled to its top it shows what was
+// before. Only so much of it is held: the rest can be had again.
+
+const stream = document.getElementById("stream");
+const below = document.getElementById("below");
+const HELD_MOST = 2000;
+let atEnd = true;
+let fetching = false;
+
+function lookWhere() {
+  atEnd = stream.scrollHeight - stream.scrollTop - stream.clientHeight < 30;
+  if (atEnd) below.hidden = true;
+  if (stream.scrollTop < 300) earlier();
+}
+
+function toEnd() {
+  stream.scrollTop = stream.scrollHeight;
+  lookWhere();
+}
+
+// What was before the first event. The reader goes on seeing what was seen.
+async function earlier() {
+  const mark = stream.querySelector(".earlier");
+  if (!mark || fetching) return;
+  fetching = true;
+  const [store, number] = mark.dataset.earlier.split("/");
+  const under = stream.scrollHeight - stream.scrollTop;
+  try {
+    await htmx.ajax("GET", stream.dataset.address + store + "/before/" + number, { source: mark, target: mark, swap: "outerHTML" });
+    stream.scrollTop = stream.scrollHeight - under;
+  } finally {
+    fetching = false;
+  }
+}
+
+// What is far above can be loaded again.
+function letGo() {
+  const events = stream.querySelectorAll(".event");
+  if (!atEnd || events.length <= HELD_MOST + 500) return;
+  const first = events[events.length - HELD_MOST];
+  const mark = stream.querySelector(".earlier") || document.createElement("li");
+  mark.className = "earlier";
+  mark.dataset.earlier = first.dataset.store + "/" + first.dataset.number;
+  for (const one of [...events].slice(0, -HELD_MOST)) one.remove();
+  stream.prepend(mark);
+}
+
+if (stream) {
+  stream.addEventListener("scroll", lookWhere, { passive: true });
+  stream.addEventListener("toggle", lookWhere, true);
+  below.addEventListener("click", toEnd);
+  new ResizeObserver(() => atEnd && toEnd()).observe(stream);
+  new MutationObserver((changes) => {
+    // What was put in above is no news.
+    const isNews = changes.some((one) => one.target === stream && one.addedNodes.length && stream.contains(one.addedNodes[0]) && !one.nextSibling);
+    if (!isNews) return;
+    if (atEnd) {
+      letGo();
+      toEnd();
+    } else below.hidden = false;
+  }).observe(stream, { childList: true });
+  stream.addEventListener("click", (event) => event.target.closest(".earlier") && earlier());
+  toEnd();
+}
+
+// ---- an agent's prompt -----------------------------------------------------------------------------------------------
+// Enter sends, Shift-Enter begins a line. Behind a slash what can be typed is offered: arrows choose, Tab and Enter complete.
+
+const prompt = document.querySelector("#prompt textarea");
+const words = document.getElementById("words");
+
+function offer() {
+  const typed = prompt.value;
+  const fitting = [...words.children].filter((one) => {
+    one.hidden = !(typed.startsWith("/") && one.dataset.text.startsWith(typed) && one.dataset.text !== typed);
+    return !one.hidden;
+  });
+  words.hidden = !fitting.length;
+  prompt.setAttribute("aria-expanded", String(!words.hidden));
+  choose(fitting[0]);
+}
+
+function choose(word) {
+  for (const one of words.children) one.setAttribute("aria-selected", String(one === word));
+  if (word) prompt.setAttribute("aria-activedescendant", word.id);
+  else prompt.removeAttribute("aria-activedescendant");
+}
+
+function complete(word) {
+  prompt.value = word.dataset.text;
+  prompt.focus();
+  offer();
+}
+
+if (prompt) {
+  prompt.addEventListener("input", offer);
+  prompt.form.addEventListener("reset", () => setTimeout(offer));
+  words.addEventListener("mousedown", (event) => {
+    event.preventDefault();
+    complete(event.target.closest("li"));
+  });
+  prompt.addEventListener("blur", () => { words.hidden = true; });
+  prompt.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    const shown = words.hidden ? [] : [...words.children].filter((one) => !one.hidden);
+    const at = shown.findIndex((one) => one.ariaSelected === "true");
+    if (shown.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      choose(shown[(at + (event.key === "ArrowDown" ? 1 : shown.length - 1)) % shown.length]);
+    } else if (shown.length && event.key === "Escape") {
+      words.hidden = true;
+    } else if (shown.length && (event.key === "Tab" || event.key === "Enter") && !event.shiftKey) {
+      complete(shown[at]);
+    } else if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey) {
+      if (prompt.value.trim()) prompt.form.requestSubmit();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+}
+
+// A link to a section opens it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-opens]");
+  const section = link && document.getElementById(link.dataset.opens);
+  if (section) section.open = true;
+});
+
 // ---- forms and sections ----------------------------------------------------------------------------------------------
 
 function place(element) {
@@ -131,7 +293,7 @@ function place(element) {
 // A server that is not reached has no words of its own.
 document.addEventListener("htmx:error", (event) => {
   const context = event.detail.ctx;
-  if (!context) return;
+  if (!context || follower(event)) return;
   const error = document.createElement("div");
   error.className = "error";
   error.textContent = "The dashboard was not reached; nothing was changed that it had not got already.";
