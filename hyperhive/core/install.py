@@ -14,7 +14,6 @@ import msgspec
 
 from hyperhive import __version__
 from hyperhive.core import crontab, process
-from hyperhive.core.containers import CLI
 from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
@@ -65,7 +64,6 @@ def plan(paths: Paths, manager: Manager, commands: Collection[str], environment:
         paths=paths,
         variables=variables(manager, environment),
         touch=Path(process.find("touch") or "/usr/bin/touch"),
-        cli=CLI,
     )
     return units(ground, commands)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive.demo.model_api import Brain
 from hyperhive.demo.reply import Reply, say
 from hyperhive.demo.request import Request
 from tests.systemd.hosted import Hosted
@@ -17,15 +18,21 @@ _FAILED = pytest.StashKey[bool]()
 
 
 class Model:
-    """A model that answers at once, or when it is told to."""
+    """A model that answers at once, or when it is told to, as its brain says."""
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.brain: Brain = done
 
     def __call__(self, request: Request) -> Reply:
         self.may_answer.wait(60)
-        return say("done")
+        return self.brain(request)
+
+
+def done(request: Request) -> Reply:
+    """Say nothing of interest."""
+    return say("done")
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +57,7 @@ def hosted(whole: Hosted, model: Model, request: pytest.FixtureRequest) -> Itera
     whole.use_stand_in()
     yield whole
     model.may_answer.set()
+    model.brain = done
     if request.node.stash.get(_FAILED, False):
         print(whole.host.journal("--lines=150"))
 
