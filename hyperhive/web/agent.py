@@ -84,8 +84,7 @@ def desk(of: Hive, app: Flask, pulse: Pulse, log: Log) -> Callable[[AgentName], 
 @bp.get("/agents/<name>")
 def page(name: str) -> str:
     """The page as it is now."""
-    found = roster.get(hive(), name)
-    agent = AgentName(found.name)
+    agent = AgentName(roster.get(hive(), name).name)
     open_page = watched().of(agent)
     events = open_page.stream.newest()
     now = open_page.board.look()
@@ -95,7 +94,6 @@ def page(name: str) -> str:
         page=now,
         signs={sign.key: sign for sign in now.signs},
         events=events,
-        is_kept=found.wanted is Wanted.DESTROYED,
         offered=prompt.OFFERED,
     )
 

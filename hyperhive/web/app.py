@@ -13,6 +13,7 @@ from hyperhive.web import (
     agent,
     agents,
     answers,
+    api,
     approvals,
     dashboard,
     deployments,
@@ -37,7 +38,7 @@ from hyperhive.web.watched import Watched
 
 _ROOMS: Final = (
     entry.bp, dashboard.bp, agents.bp, agent.bp, prompt.bp, logins.bp, approvals.bp, spawn.bp, questions.bp, inbox.bp,
-    operations.bp, kept.bp, flow.bp, repositories.bp, deployments.bp,
+    operations.bp, kept.bp, flow.bp, repositories.bp, deployments.bp, api.bp,
 )  # fmt: skip
 # The first thing that a page says names each of its rows.
 _HELLO_BYTES: Final = 1024 * 1024

@@ -1,5 +1,6 @@
 """A hive that systemd keeps up: agents wake, whatever is killed comes back, and it outlives its hub and its machine."""
 
+import re
 import signal
 from functools import partial
 
@@ -21,6 +22,19 @@ EACH = 30
 
 def unit(name: str) -> str:
     return f"hyperhive-agent@{name}.service"
+
+
+def told(hosted: Hosted, name: str) -> list[str]:
+    """What the operator was told of crashes of this agent."""
+    return [one.body for one in hosted.inbox() if re.match(rf"container_crash: (the container of )?{name} ", one.body)]
+
+
+def passes(hosted: Hosted, command: str) -> int:
+    """When the last pass of a timer's service ended well, in microseconds since the boot; 0 before the first."""
+    state = hosted.host.systemctl("show", "--property=Result,ExecMainExitTimestampMonotonic", f"hyperhive-{command}.service")
+    values = dict(line.split("=") for line in state.splitlines())
+    assert values["Result"] == "success"
+    return int(values["ExecMainExitTimestampMonotonic"])
 
 
 @pytest.mark.claude
@@ -96,6 +110,12 @@ def test_a_harness_that_is_killed_in_its_turn_is_started_again_with_its_message(
     assert (ended.state, ended.attempt) == (MessageState.ACKNOWLEDGED, 0)
     assert hosted.outcomes("gus")[-1] is Outcome.OK
     assert f"the harness of gus was ended by signal {signal.SIGKILL}" in hosted.host.journal(f"--unit={HUB}")
+    hosted.until(lambda: told(hosted, "gus"), "the operator is told")
+
+
+def test_both_timers_have_fired(hosted: Hosted) -> None:
+    for command in ("crash-watch", "vacuum"):
+        hosted.until(partial(passes, hosted, command), f"{command} has run")
 
 
 def test_three_hundred_agents_are_served(hosted: Hosted) -> None:

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from playwright.sync_api import expect
 
-from hyperhive.core import approvals, messages, questions
+from hyperhive.core import approvals, building, messages, operations, questions
 from hyperhive.core.events import EventLog
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, Blocked, EventKind
+from hyperhive.core.model import OPERATOR, Blocked, EventKind, OperationState, Verb
+from hyperhive.core.tables import OperationRow
 from tests.core.hives import ADA, BOB, send, set_row
 from tests.web.looking import Look
 
@@ -66,6 +67,14 @@ def fill(hive: Hive) -> None:
         )  # fmt: skip
     set_row(hive, ADA, model=ONE_LINE[2], blocked=Blocked.CRASHED, blocked_reason=text, warnings="\n".join(ONE_LINE))
     set_row(hive, BOB, model=text, warnings=text)
+    with hive.db.write():
+        number = operations.ask(hive, ADA, Verb.DEPLOY, by=OPERATOR, argument="7")
+        OperationRow.update(state=OperationState.FAILED, error=text, ended_at=hive.now()).where(
+            OperationRow.number == number
+        ).execute()
+    built = building.log_of(hive, ADA, 7)
+    built.parent.mkdir(parents=True)
+    built.write_bytes(ALL.encode("utf-8", "surrogatepass") + b"\n")
     log = hive.paths.agent_log(ADA)
     log.mkdir(parents=True)
     (log / "harness.log").write_bytes(ALL.encode("utf-8", "surrogatepass"))
@@ -85,9 +94,17 @@ def test_whatever_an_agent_writes_is_only_ever_read(look: Look, hive: Hive, live
     expect(page.locator("#agent-ada .log")).to_contain_text("alert(13)")
     page.locator("#inbox summary", has_text="all of it").click()
     expect(page.locator("#inbox .loaded")).to_contain_text("alert(13)")
+    page.locator("#flow summary", has_text="all of it").first.click()
+    expect(page.locator("#flow .loaded").first).to_contain_text("alert(13)")
+    page.locator("#operations summary").click()
+    expect(page.locator("#operations .loaded")).to_contain_text("alert(13)")
+    expect(page.locator("#operations .trouble")).to_contain_text("alert(13)")
     expect(page).to_have_title("(4) hyperhive")
     assert page.locator(NOT_OURS).count() == 0
-    links = page.eval_on_selector_all("main a:not(.name > a)", "found => found.map(one => [one.protocol, one.rel, one.target])")
+    ours, others = "one.origin === location.origin", "[one.protocol, one.rel, one.target]"
+    within = page.eval_on_selector_all("main a", f"found => found.filter(one => {ours}).map(one => one.pathname)")
+    assert set(within) == {"/agents/ada", "/agents/bob"}
+    links = page.eval_on_selector_all("main a", f"found => found.filter(one => !({ours})).map(one => {others})")
     assert {tuple(link) for link in links} == {
         ("http:", "noopener noreferrer nofollow", "_blank"),
         ("https:", "noopener noreferrer nofollow", "_blank"),
@@ -128,7 +145,7 @@ def test_whatever_an_agent_says_and_does_is_only_ever_read_on_its_page(look: Loo
     expect(page).to_have_title("(4) ada: blocked: crashed")
     assert page.locator(NOT_OURS).count() == 0
     links = page.eval_on_selector_all(
-        "main a:not([data-opens])", "found => found.map(one => [one.protocol, one.rel, one.target])"
+        "main a:not([data-opens]):not(.name)", "found => found.map(one => [one.protocol, one.rel, one.target])"
     )
     assert {tuple(link) for link in links} == {
         ("http:", "noopener noreferrer nofollow", "_blank"),
