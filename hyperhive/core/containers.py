@@ -19,6 +19,12 @@ from hyperhive.core.model import AgentName, Verb, Wanted
 from hyperhive.core.runtimes import CLI, Booted, Place, Root, Runtime, runtime_named
 from hyperhive.core.tables import AgentRow
 
+# How many inotify instances systemd and its bus take in one container (measured with systemd 252), what must be left for the
+# hive itself, and what is enough for many.
+INOTIFY_EACH: Final = 5
+INOTIFY_LEFT: Final = 8
+INOTIFY_ENOUGH: Final = 1024
+MORE_INOTIFY: Final = "fs.inotify.max_user_instances=4096"
 # What says of an operation that starts an agent that only its container is missing, since the machine was started.
 COME_BACK: Final = "the machine was started"
 # How long a container may take to boot and to end, one that has ended to be forgotten, a unit in it to end, and how long
@@ -227,6 +233,7 @@ def _expect(hive: Hive, name: AgentName, *, running: bool) -> None:
 def _boot(hive: Hive, container: Container) -> None:
     name, booted = container.name, container.booted
     _expect(hive, name, running=False)
+    check_inotify()
     # What is left of one that was killed keeps the name, and only its end lets go of it.
     _halt(hive, booted, name)
     container_root.make(hive, container.place, container.root)
@@ -242,6 +249,27 @@ def _boot(hive: Hive, container: Container) -> None:
     note = _Started(container.stamp, hive.boot(), number)
     container_root.write_note(hive, name, msgspec.json.encode(note))
     _expect(hive, name, running=True)
+
+
+def check_inotify() -> None:
+    """Refuse to boot where the system in a container would find no inotify instances, and wait for them for ever.
+
+    Those of all containers are counted as the one user's that has made them (user_namespaces(7), inotify(7)). Raises
+    `Unavailable`.
+    """
+    from inotify_simple import INotify
+
+    taken: list[INotify] = []
+    try:
+        for _ in range(INOTIFY_EACH + INOTIFY_LEFT):
+            taken.append(INotify())
+    except OSError:
+        raise Unavailable(
+            "the machine gives out too few inotify instances for one more container", hint=f"sudo sysctl {MORE_INOTIFY}"
+        ) from None
+    finally:
+        for one in taken:
+            one.close()
 
 
 def _halt(hive: Hive, booted: Booted, name: AgentName) -> None:

@@ -18,6 +18,7 @@ from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, Una
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
 from hyperhive.core.paths import Paths, find_paths
+from hyperhive.core.runtimes import CLI
 from hyperhive.core.systemd import Manager
 from hyperhive.core.units import MARK, PREFIX, Ground, Unit, of_agent, units
 
@@ -64,6 +65,7 @@ def plan(paths: Paths, manager: Manager, commands: Collection[str], environment:
         paths=paths,
         variables=variables(manager, environment),
         touch=Path(process.find("touch") or "/usr/bin/touch"),
+        cli=CLI,
     )
     return units(ground, commands)
 

@@ -8,11 +8,8 @@ import msgspec
 
 from hyperhive.core import doorbell, systemd
 from hyperhive.core.errors import Invalid
-from hyperhive.core.model import AgentName
 from hyperhive.core.paths import Paths
-from hyperhive.core.runtimes import CLI
-from hyperhive.core.runtimes.nspawn import PREFIX as MACHINE_PREFIX
-from hyperhive.core.runtimes.nspawn import Nspawn
+from hyperhive.core.runtimes import nspawn
 from hyperhive.core.systemd import Manager
 
 PREFIX: Final = "hyperhive-"
@@ -36,7 +33,8 @@ Lines = Sequence[tuple[str, str]]
 class Ground(msgspec.Struct, frozen=True):
     """What the texts are made for: whose systemd, which interpreter, which hive.
 
-    `variables` are what every unit is given; `touch` is the program of that name, which rings.
+    `variables` are what every unit is given; `touch` is the program of that name, which rings; `cli` is what the agent
+    CLI's unit is called in a container that is booted.
     """
 
     manager: Manager
@@ -45,6 +43,7 @@ class Ground(msgspec.Struct, frozen=True):
     paths: Paths
     variables: Mapping[str, str]
     touch: Path
+    cli: str
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -107,17 +106,12 @@ def _agent(ground: Ground) -> Unit:
         "agent@.service",
         about="Work through the mail of %i, an agent of hyperhive",
         after="hyperhive-hub.service",
-        service=[("ExecStart", _command(ground, "harness", "%i")), *_end_cli(ground), *_worker(ground, "agent")],
+        service=[
+            ("ExecStart", _command(ground, "harness", "%i")),
+            *([("ExecStopPost", _end_of_cli(ground))] if ground.manager is Manager.SYSTEM else []),
+            *_worker(ground, "agent"),
+        ],
     )
-
-
-def _end_cli(ground: Ground) -> Lines:
-    """What ends the agent CLI in a container that is booted: the end of the harness, however it came, does not reach it."""
-    if ground.manager is not Manager.SYSTEM:
-        return []
-    end = " ".join(Nspawn().end(AgentName("%i"), CLI))
-    # Most agents have no such container. What systemd knows of one is a file of its name (sd_get_machine_names(3)).
-    return [("ExecStopPost", f"-/bin/sh -c 'test ! -e /run/systemd/machines/{MACHINE_PREFIX}%i || exec {end}'")]
 
 
 def _operation(ground: Ground) -> Unit:
@@ -145,6 +139,13 @@ def _worker(ground: Ground, kind: str) -> Lines:
         ("KeyringMode", "private"),
         *([("CapabilityBoundingSet", _NEVER)] if ground.manager is Manager.SYSTEM else []),
     ]
+
+
+def _end_of_cli(ground: Ground) -> str:
+    """Ends the agent CLI where it outlives its harness, as a unit in a container of its own; nothing waits for that."""
+    machine = f"{nspawn.PREFIX}%i"
+    end = f"systemctl --no-block --machine={machine} stop {ground.cli}"
+    return f"-/bin/sh -c '[ ! -e /run/systemd/machines/{machine} ] || {end} >/dev/null 2>&1'"
 
 
 def _bell(ground: Ground, kind: str) -> str:
