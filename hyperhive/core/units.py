@@ -8,6 +8,7 @@ import msgspec
 
 from hyperhive.core import doorbell, systemd
 from hyperhive.core.errors import Invalid
+from hyperhive.core.hive import BOOT_TOLD
 from hyperhive.core.paths import Paths
 from hyperhive.core.runtimes import nspawn
 from hyperhive.core.systemd import Manager
@@ -256,6 +257,8 @@ def _unit(
     ground: Ground, name: str, *, about: str, service: Lines, after: str | None = None, wanted_by: str | None = None
 ) -> Unit:
     variables = [("Environment", _quoted(_plain(f"{key}={value}"))) for key, value in sorted(ground.variables.items())]
+    # systemd.unit(5), SPECIFIERS: which start of the machine this is.
+    variables.append(("Environment", f"{BOOT_TOLD}=%b"))
     text = _text(
         ground,
         Unit=[

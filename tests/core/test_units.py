@@ -58,7 +58,8 @@ def test_a_users_units_ask_for_nothing_that_needs_a_namespace() -> None:
     assert not [line for line in hub.splitlines() if line.startswith(("Private", "Protect", "Capability", "ReadWrite"))]
     agent = texts(msgspec.structs.replace(GROUND, manager=Manager.USER))["hyperhive-agent@.service"]
     assert values(agent, "ExecStopPost") == ["/usr/bin/touch /var/lib/hyperhive/wake/agent@%i=${EXIT_STATUS}"]
-    assert (values(hub, "WantedBy"), values(hub, "Environment")) == (["default.target"], ["LANG=C.UTF-8", "HYPERHIVE_UNITS=user"])
+    assert values(hub, "WantedBy") == ["default.target"]
+    assert values(hub, "Environment") == ["LANG=C.UTF-8", "HYPERHIVE_BOOT=%b", "HYPERHIVE_UNITS=user"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

@@ -9,6 +9,7 @@ import pytest
 from hyperhive.core import doorbell, folders, operations, questions
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import OPERATOR, AgentName, MessageState, OperationState, Outcome, QuestionOutcome, Verb
+from hyperhive.core.tables import AgentRow, ObservationRow
 from tests.core.hives import add_agent
 from tests.systemd.conftest import Model
 from tests.systemd.hosted import PYTHON, Hosted
@@ -116,6 +117,17 @@ def test_a_harness_that_is_killed_in_its_turn_is_started_again_with_its_message(
 def test_both_timers_have_fired(hosted: Hosted) -> None:
     for command in ("crash-watch", "vacuum"):
         hosted.until(partial(passes, hosted, command), f"{command} has run")
+
+
+def test_all_units_know_the_same_start_of_the_machine(hosted: Hosted) -> None:
+    """Some are closed off with a /proc of their own, which in a machine that is a container shows the one around it."""
+    name = hosted.spawn("hal")
+    hosted.ended(hosted.send(name, "good morning").number)
+    known = hosted.host.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
+    hosted.host.systemctl("start", "hyperhive-crash-watch.service")
+    with hosted.hive.db.read():
+        seen, epoch = ObservationRow.get(ObservationRow.agent == name).boot, AgentRow.get(AgentRow.name == name).boot
+    assert (seen, epoch) == (known, known)
 
 
 def test_three_hundred_agents_are_served(hosted: Hosted) -> None:
