@@ -1,4 +1,4 @@
-"""One host for all facts about a hive that systemd keeps up."""
+"""A host for the facts of a module about a hive that systemd keeps up."""
 
 import shutil
 import tempfile
@@ -41,9 +41,12 @@ def model() -> Model:
     return Model()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(model: Model) -> Iterator[Hosted]:
-    """The machine's own hive in a host of its own, installed once."""
+    """The machine's own hive in a host of its own, installed once for the facts of a module.
+
+    After a restart of the host its agents reach the model no more: that listens in the network from before.
+    """
     home = Path(tempfile.mkdtemp(prefix="h", dir=Path(tempfile.gettempdir()).parent))
     with hosted_in(home, model) as found:
         yield found
