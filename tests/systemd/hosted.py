@@ -1,5 +1,6 @@
 """A hive that is kept up by a real systemd: installed in a throw-away host, looked at from outside."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from typing_extensions import override
 
 from hyperhive.core import agent_config, doorbell
 from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.hive import BOOT_TOLD
 from hyperhive.core.model import AgentName, parse_name
 from hyperhive.demo.model_api import Brain
 from tests.faults import stand_in
@@ -61,6 +64,15 @@ class Hosted(Swarm):
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of hyperhive inside."""
         return self.host.run([*HYPERHIVE, *words], check=check, env=env, user=user, stdin=stdin)
+
+    @override
+    def spawn(self, name: str = "ada", *, manager: bool = False, turn_seconds: float = 60.0, **config: object) -> AgentName:
+        """Make an agent, as a process inside would: it knows the host's start, and not that of the machine around it."""
+        os.environ[BOOT_TOLD] = self.host.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip().replace("-", "")
+        try:
+            return super().spawn(name, manager=manager, turn_seconds=turn_seconds, **config)
+        finally:
+            del os.environ[BOOT_TOLD]
 
     def spawn_inside(self, name: str, *, runtime: str, **config: object) -> AgentName:
         """Make an agent by a process of the host's, as only the machine's own hive may."""
