@@ -54,6 +54,8 @@ def uninstall(manager: str | None) -> None:
         screen.line(f"removed {done.folder / name}")
     for name in done.left:
         screen.talk(f"note: {done.folder / name} is not hyperhive's own, and stays")
+    for name in done.containers:
+        screen.talk(f"note: {name} runs on; `hyperhive stop` ends an agent's container")
     if not done.removed:
         screen.talk("note: there was nothing to remove")
 

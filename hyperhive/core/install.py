@@ -18,6 +18,7 @@ from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, Una
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
 from hyperhive.core.paths import Paths, find_paths
+from hyperhive.core.runtimes import CLI
 from hyperhive.core.systemd import Manager
 from hyperhive.core.units import MARK, PREFIX, Ground, Unit, of_agent, units
 
@@ -41,11 +42,12 @@ class Installed(msgspec.Struct, frozen=True):
 
 
 class Uninstalled(msgspec.Struct, frozen=True):
-    """What was removed, and what was left for it is not hyperhive's own."""
+    """What was removed, what was left for it is not hyperhive's own, and the agents' containers that run on."""
 
     folder: Path
     removed: tuple[str, ...]
     left: tuple[str, ...]
+    containers: tuple[str, ...]
 
 
 def plan(paths: Paths, manager: Manager, commands: Collection[str], environment: Mapping[str, str]) -> list[Unit]:
@@ -63,6 +65,7 @@ def plan(paths: Paths, manager: Manager, commands: Collection[str], environment:
         paths=paths,
         variables=variables(manager, environment),
         touch=Path(process.find("touch") or "/usr/bin/touch"),
+        cli=CLI,
     )
     return units(ground, commands)
 
@@ -128,7 +131,8 @@ def uninstall(paths: Paths, manager: Manager, environment: Mapping[str, str]) ->
     if there:
         manager.run("daemon-reload")
     left = tuple(sorted(path.name for path in folder.glob(f"{PREFIX}*") if path.is_file()))
-    return Uninstalled(folder=folder, removed=tuple(sorted(there)), left=left)
+    containers = tuple(sorted(manager.living(f"{PREFIX}container@*")))
+    return Uninstalled(folder=folder, removed=tuple(sorted(there)), left=left, containers=containers)
 
 
 def crontab_of(commands: Collection[str], environment: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,9 @@ import msgspec
 
 from hyperhive.core import doorbell, systemd
 from hyperhive.core.errors import Invalid
+from hyperhive.core.hive import BOOT_TOLD
 from hyperhive.core.paths import Paths
+from hyperhive.core.runtimes import nspawn
 from hyperhive.core.systemd import Manager
 
 PREFIX: Final = "hyperhive-"
@@ -32,7 +34,8 @@ Lines = Sequence[tuple[str, str]]
 class Ground(msgspec.Struct, frozen=True):
     """What the texts are made for: whose systemd, which interpreter, which hive.
 
-    `variables` are what every unit is given; `touch` is the program of that name, which rings.
+    `variables` are what every unit is given; `touch` is the program of that name, which rings; `cli` is what the agent
+    CLI's unit is called in a container that is booted.
     """
 
     manager: Manager
@@ -41,6 +44,7 @@ class Ground(msgspec.Struct, frozen=True):
     paths: Paths
     variables: Mapping[str, str]
     touch: Path
+    cli: str
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -103,7 +107,11 @@ def _agent(ground: Ground) -> Unit:
         "agent@.service",
         about="Work through the mail of %i, an agent of hyperhive",
         after="hyperhive-hub.service",
-        service=[("ExecStart", _command(ground, "harness", "%i")), *_worker(ground, "agent")],
+        service=[
+            ("ExecStart", _command(ground, "harness", "%i")),
+            *([("ExecStopPost", _end_of_cli(ground))] if ground.manager is Manager.SYSTEM else []),
+            *_worker(ground, "agent"),
+        ],
     )
 
 
@@ -132,6 +140,13 @@ def _worker(ground: Ground, kind: str) -> Lines:
         ("KeyringMode", "private"),
         *([("CapabilityBoundingSet", _NEVER)] if ground.manager is Manager.SYSTEM else []),
     ]
+
+
+def _end_of_cli(ground: Ground) -> str:
+    """Ends the agent CLI where it outlives its harness, as a unit in a container of its own; nothing waits for that."""
+    machine = f"{nspawn.PREFIX}%i"
+    end = f"systemctl --no-block --machine={machine} stop {ground.cli}"
+    return f"-/bin/sh -c '[ ! -e /run/systemd/machines/{machine} ] || {end} >/dev/null 2>&1'"
 
 
 def _bell(ground: Ground, kind: str) -> str:
@@ -242,6 +257,8 @@ def _unit(
     ground: Ground, name: str, *, about: str, service: Lines, after: str | None = None, wanted_by: str | None = None
 ) -> Unit:
     variables = [("Environment", _quoted(_plain(f"{key}={value}"))) for key, value in sorted(ground.variables.items())]
+    # systemd.unit(5), SPECIFIERS: which start of the machine this is.
+    variables.append(("Environment", f"{BOOT_TOLD}=%b"))
     text = _text(
         ground,
         Unit=[

@@ -1,6 +1,7 @@
 """An agent's own page: how it is, what it says and does, what waits for it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -8,15 +9,17 @@ from flask import Blueprint, Flask, render_template, request
 
 from hyperhive.core import awaited, journal, messages, operations, roster, turns, usage
 from hyperhive.core.agent_log import Unit
-from hyperhive.core.errors import Invalid, NotFound
+from hyperhive.core.errors import HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.log import Log
+from hyperhive.core.login_dialogue import Dialogue, Said
 from hyperhive.core.model import AgentName, Message, OperationState, Wanted, parse_name
 from hyperhive.web import agents, approvals, prompt, questions
 from hyperhive.web.drawing import Drawing
 from hyperhive.web.here import hive, watched
 from hyperhive.web.live import Board
+from hyperhive.web.one_login import Login
 from hyperhive.web.pulse import Pulse
 from hyperhive.web.rows import Page
 from hyperhive.web.stream import Stream
@@ -46,6 +49,13 @@ class Standing(msgspec.Struct, frozen=True):
         return self.seen is not None and self.seen.agent.wanted is Wanted.DESTROYED
 
 
+class Access(msgspec.Struct, frozen=True):
+    """Whether an agent has a login, and how far one is that is under way from here, or was the last."""
+
+    is_there: bool
+    said: Said | None
+
+
 class Letter(msgspec.Struct, frozen=True):
     """A message that waits for an agent."""
 
@@ -56,8 +66,17 @@ def desk(of: Hive, app: Flask, pulse: Pulse, log: Log) -> Callable[[AgentName], 
     """What makes the live page of an agent."""
 
     def make(name: AgentName) -> Desk:
+        def begin() -> Dialogue:
+            return Dialogue(of, name, log, is_watched=lambda: board.is_open, say=tell)
+
+        def tell() -> None:
+            with suppress(HyperhiveError):
+                board.look()
+
         stream = Stream(of, name, Drawer(app.jinja_env, f"/agents/{name}"))
-        return Desk(Board(of, _drawn(of, app, name, stream), log, pulse, stream), stream)
+        login = Login(begin)
+        board = Board(of, _drawn(of, app, name, stream, login), log, pulse, stream)
+        return Desk(board, stream, login)
 
     return make
 
@@ -65,8 +84,7 @@ def desk(of: Hive, app: Flask, pulse: Pulse, log: Log) -> Callable[[AgentName], 
 @bp.get("/agents/<name>")
 def page(name: str) -> str:
     """The page as it is now."""
-    found = roster.get(hive(), name)
-    agent = AgentName(found.name)
+    agent = AgentName(roster.get(hive(), name).name)
     open_page = watched().of(agent)
     events = open_page.stream.newest()
     now = open_page.board.look()
@@ -76,7 +94,6 @@ def page(name: str) -> str:
         page=now,
         signs={sign.key: sign for sign in now.signs},
         events=events,
-        is_kept=found.wanted is Wanted.DESTROYED,
         offered=prompt.OFFERED,
     )
 
@@ -115,7 +132,7 @@ def costs(name: str) -> str:
     return render_template("agent/turns.html", turns=found[::-1], days=days[: -_DAYS - 1 : -1], totals=totals)
 
 
-def _drawn(of: Hive, app: Flask, name: AgentName, stream: Stream) -> Callable[[], Page]:
+def _drawn(of: Hive, app: Flask, name: AgentName, stream: Stream, login: Login) -> Callable[[], Page]:
     drawing = Drawing(app.jinja_env)
 
     def draw() -> Page:
@@ -133,6 +150,7 @@ def _drawn(of: Hive, app: Flask, name: AgentName, stream: Stream) -> Callable[[]
                 drawing.sign("agent/acts.html", "acts", one),
                 drawing.sign("agent/troubles.html", "troubles", one),
                 drawing.sign("agent/turn.html", "turn", one),
+                drawing.sign("agent/login.html", "login", Access(one.seen is not None and one.seen.agent.logged_in, login.said)),
                 drawing.sign("parts/down.html", "down", is_held(of.paths.lock("hub"))),
                 drawing.sign("parts/count.html", "count-mail", len(mail)),
             ),

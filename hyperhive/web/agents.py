@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
-from hyperhive.core import agent_toml, applied, awaited, holding, journal, requests, reviews, roster
+from hyperhive.core import agent_toml, applied, awaited, deployments, holding, journal, requests, reviews, roster
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_view import Agent
-from hyperhive.core.errors import NotFound
+from hyperhive.core.errors import Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, Activity, AgentName, Blocked, Operation, OperationState, Verb, Wanted, parse_name
 from hyperhive.web.answers import said
@@ -121,21 +122,36 @@ def destroy(name: str) -> str:
 
 @bp.get("/agents/<name>/logs")
 def logs(name: str) -> str:
-    """The end of its journal."""
+    """The end of its journal: of one unit, or of all."""
     agent = _known(name)
-    return render_template("agents/logs.html", lines=journal.tail(hive(), agent, lines=_LINES))
+    return render_template("agents/logs.html", lines=journal.tail(hive(), agent, units=_units(), lines=_LINES))
 
 
 @bp.get("/agents/<name>/configuration")
 def configuration(name: str) -> str:
-    """What is applied now."""
+    """What is applied now, and by which deployment."""
     agent = _known(name)
     try:
         now = reviews.current(hive(), agent)
     except NotFound as error:
         return said(error.message)
     data = applied.read(hive(), agent, now.commit, agent_toml.FILE, most=agent_toml.FILE_MOST)
-    return render_template("agents/configuration.html", now=now, text=(data or b"").decode("utf-8", "replace"))
+    return render_template(
+        "agents/configuration.html",
+        name=agent,
+        now=deployments.get(hive(), now.number),
+        text=(data or b"").decode("utf-8", "replace"),
+    )
+
+
+def _units() -> Sequence[Unit]:
+    asked = request.args.get("unit", "")
+    if not asked:
+        return tuple(Unit)
+    try:
+        return (Unit(asked),)
+    except ValueError:
+        raise Invalid(f"{asked[:40]!a} is no unit of an agent", hint=f"one of {', '.join(Unit)}") from None
 
 
 def _known(name: str) -> AgentName:

@@ -13,17 +13,21 @@ from hyperhive.web import (
     agent,
     agents,
     answers,
+    api,
     approvals,
     dashboard,
+    deployments,
     entry,
     flow,
     guard,
     here,
     inbox,
     kept,
+    logins,
     operations,
     prompt,
     questions,
+    repositories,
     spawn,
     text,
 )
@@ -33,8 +37,8 @@ from hyperhive.web.pulse import Pulse
 from hyperhive.web.watched import Watched
 
 _ROOMS: Final = (
-    entry.bp, dashboard.bp, agents.bp, agent.bp, prompt.bp, approvals.bp, spawn.bp, questions.bp, inbox.bp, operations.bp,
-    kept.bp, flow.bp,
+    entry.bp, dashboard.bp, agents.bp, agent.bp, prompt.bp, logins.bp, approvals.bp, spawn.bp, questions.bp, inbox.bp,
+    operations.bp, kept.bp, flow.bp, repositories.bp, deployments.bp, api.bp,
 )  # fmt: skip
 # The first thing that a page says names each of its rows.
 _HELLO_BYTES: Final = 1024 * 1024

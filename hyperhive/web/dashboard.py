@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, render_template
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import Activity, Flavor
-from hyperhive.web import agents, approvals, flow, inbox, kept, operations, questions
+from hyperhive.web import agents, approvals, flow, inbox, kept, news, operations, questions
 from hyperhive.web.drawing import Drawing
 from hyperhive.web.here import board
 from hyperhive.web.rows import Page
@@ -64,6 +64,7 @@ def drawn(of: Hive, app: Flask) -> Callable[[], Page]:
                 "kept": drawing.rows("kept/row.html", gone),
                 "flow": drawing.rows("flow/row.html", passed),
                 "agents": drawing.rows("agents/row.html", everybody),
+                "news": drawing.rows("news/row.html", news.seen(of)),
             },
         )
 

@@ -7,11 +7,10 @@ from typing import Final
 import msgspec
 from flask import Blueprint, render_template
 
-from hyperhive.core import build_lines, deploying, doorbell, holding, operations
+from hyperhive.core import build_lines, holding, operations
 from hyperhive.core.build_lines import Lines
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import OPERATOR, AgentName, Operation, OperationState, Verb
-from hyperhive.web.answers import said
+from hyperhive.core.model import AgentName, Operation, OperationState, Verb
 from hyperhive.web.here import hive
 
 bp = Blueprint("operations", __name__)
@@ -93,14 +92,6 @@ def more(number: int, at: int) -> str:
     if one.deployment is not None:
         came = build_lines.read(hive(), AgentName(one.agent), one.deployment, at=at, most=_LINES_MOST)
     return _lines("operations/lines.html", one, came)
-
-
-@bp.post("/deployments/<int:number>/again")
-def again(number: int) -> str:
-    """Queue a deployment that failed once more; the hive carries it out."""
-    deploying.again(hive(), number, by=OPERATOR)
-    doorbell.ring_hive(hive().paths)
-    return said()
 
 
 def _lines(template: str, one: Operation, came: Lines) -> str:

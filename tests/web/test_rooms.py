@@ -3,12 +3,27 @@
 import pytest
 from playwright.sync_api import expect
 
-from hyperhive.core import agents, approvals, building, holding, messages, operations, questions
+from hyperhive.core import (
+    agent_log,
+    agent_toml,
+    agents,
+    approvals,
+    building,
+    holding,
+    messages,
+    operate,
+    operations,
+    proposals,
+    questions,
+    spawning,
+)
+from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.db import next_number
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, ApprovalKind, Occasion, QuestionOutcome, Verb
 from hyperhive.core.tables import DeploymentRow
-from tests.core.hives import ADA, BOB, send
+from tests.core.hives import ADA, BOB, EVE, send
 from tests.web.looking import Look
 from tests.web.site import Site
 
@@ -91,6 +106,54 @@ def test_what_cannot_be_asked_for_is_said_beside_what_was_typed(look: Look, hive
     expect(form.get_by_role("alert")).to_contain_text("ada exists already")
     expect(form.get_by_role("button", name="ask")).to_be_enabled()
     assert form.get_by_label("name").input_value() == "ada"
+
+
+def test_the_unit_of_a_journal_is_chosen_and_stays_chosen(look: Look, hive: Hive) -> None:
+    hive.paths.agent_log(ADA).mkdir(parents=True)
+    for unit in Unit:
+        log = agent_log.open_log(hive, ADA, unit)
+        log(f"of the {unit} itself")
+    page = look.page()
+    row = page.locator("#agent-ada")
+    row.locator("summary", has_text="logs").click()
+    journal = row.locator(".loaded").first
+    expect(journal).to_contain_text("of the harness itself")
+    expect(journal).to_contain_text("of the container itself")
+    row.get_by_label("of").select_option("container")
+    expect(journal).not_to_contain_text("of the harness itself")
+    expect(journal).to_contain_text("of the container itself")
+    log = agent_log.open_log(hive, ADA, Unit.CONTAINER)
+    log("and one more")
+    row.get_by_role("button", name="refresh").first.click()
+    expect(journal).to_contain_text("and one more")
+    expect(journal).not_to_contain_text("of the harness itself")
+
+
+def test_a_rollback_is_looked_at_and_then_seen_under_way(look: Look, hive: Hive) -> None:
+    spawning.spawn(hive, EVE, runtime="host", config=AgentConfig(role="first"), by=OPERATOR)
+    files = {
+        "agent.toml": agent_toml.write(AgentConfig(role="second <img src=x onerror=alert(1)>")),
+        '"><svg onload=alert(2)>': b"x",
+    }
+    asked = proposals.by_operator(hive, EVE, files, message="</title><script>alert(3)</script>")
+    operation = approvals.approve(hive, asked.number, by=OPERATOR).operation
+    assert operation is not None
+    operate.run(hive, operation)
+    page = look.page()
+    page.locator("#agent-eve").get_by_text("configuration").click()
+    page.locator("#agent-eve").get_by_role("link", name="repository").click()
+    page.get_by_role("link", name=(asked.commit or "")[:12]).last.click()
+    expect(page.locator("main")).to_contain_text("<script>alert(3)</script>")
+    page.get_by_role("link", name='"><svg onload=alert(2)>').click()
+    expect(page.locator("pre")).to_have_text("x")
+    assert page.locator("svg, img, script:not([src])").count() == 0
+    page.get_by_role("link", name="eve").click()
+    page.get_by_role("link", name="go back to it…").click()
+    expect(page.locator(".diff .removed", has_text="onerror=alert(1)")).to_be_visible()
+    page.get_by_role("button", name="give eve the files of deployment").click()
+    page.get_by_role("link", name="operation").click()
+    expect(page.locator("#operations > li").last).to_contain_text("waits: the hive is not up")
+    expect(page.locator("#agent-eve .busy")).to_contain_text("waits to be deployed")
 
 
 def test_kept_state_is_purged_only_by_its_name(look: Look, hive: Hive) -> None:
