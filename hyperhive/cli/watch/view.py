@@ -96,7 +96,7 @@ def _decisions(desk: Desk) -> list[tuple[str, str]]:
 
 def _places(desk: Desk) -> list[tuple[str, str]]:
     page = desk.page
-    moves = [("space", "on")] if page is not None and page.below else []
+    moves = [("space", "further")] if page is not None and page.below else []
     if page is not None and page.grows and not page.follows:
         moves.append(("G", "to the end"))
     opens = [("enter", "see it whole")] if page is None and desk.waiting is not None else []
