@@ -37,7 +37,7 @@ def leave(hive: Hive, what: str) -> None:
     screen.line(f"{what} is left to the hive")
     if not is_held(hive.paths.lock("hub")):
         minutes = operations.PENDING_MOST.total_seconds() / 60
-        screen.talk(f"note: the hive is not up; it waits for `hyperhive up`, {minutes:g} minutes at most")
+        screen.talk(f"note: the hive is not up; it waits for `{notes.how_to_start()}`, {minutes:g} minutes at most")
 
 
 @contextmanager

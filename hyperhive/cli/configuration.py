@@ -6,22 +6,17 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
 
 import click
-import msgspec
 
 from hyperhive.cli import approvals, asking, complaints, render, reviews, screen
 from hyperhive.cli.params import NAME, POINT, as_json, pass_hive
-from hyperhive.core import agent_toml, applied, building, process, proposals, roster
+from hyperhive.core import agent_toml, building, process, proposals, readings, roster
 from hyperhive.core import reviews as core
-from hyperhive.core.errors import HyperhiveError, Invalid, NotFound, Unavailable
+from hyperhive.core.errors import HyperhiveError, Invalid, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName
 from hyperhive.core.reviews import Point
-
-# Of any file but agent.toml, in bytes.
-_FILE_MOST: Final = 1024 * 1024
 
 
 @click.command()
@@ -39,18 +34,13 @@ def config(hive: Hive, name: AgentName, edit: bool, yes: bool, file: str, as_jso
     """
     if yes and not edit:
         raise Invalid("there is nothing to ask about", hint=f"hyperhive config {name}")
-    roster.get(hive, name)
-    now = core.current(hive, name)
-    data = applied.read(hive, name, now.commit, file, most=building.FILE_MOST if file == building.FILE else _FILE_MOST)
+    now, data = readings.applied_file(hive, name, file)
     if edit:
         _edit(hive, name, now, file, data or b"", yes=yes)
         return
-    if data is None:
-        raise NotFound(f"there is no {file} in what is applied for {name}", hint=f"`hyperhive history {name}`")
-    if as_json:
-        text = data.decode("utf-8", "replace")
-        found, _ = building.config_in(hive, name, now.commit)
-        render.json({"name": name, "number": now.number, "commit": now.commit, "text": text, "config": found})
+    # Where there is no such file, this says so.
+    if as_json or data is None:
+        render.json(readings.config(hive, name, file, now, data))
     elif screen.is_terminal():
         screen.quote(data.decode("utf-8", "replace"))
     else:
@@ -69,16 +59,10 @@ def diff(hive: Hive, name: AgentName, first: int | None, second: int | None, as_
     A and B are numbers of deployments, or of proposals. With A alone, the older of it and what is applied now comes first;
     without, what was applied last is compared with what is applied now.
     """
-    roster.get(hive, name)
-    if first is None:
-        before, after = core.previous(hive, name), core.current(hive, name)
-    elif second is None:
-        before, after = sorted((core.point(hive, name, first), core.current(hive, name)), key=lambda one: one.number)
-    else:
-        before, after = core.point(hive, name, first), core.point(hive, name, second)
+    before, after = readings.ends(hive, name, first, second)
     found = core.compare(hive, name, before.commit, after.commit)
     if as_json:
-        render.json({"from": before.number, "to": after.number, **msgspec.structs.asdict(found)})
+        render.json(readings.difference(before, after, found))
         return
     screen.talk(f"from {before.number} to {after.number}" + ("" if found.diff else ": nothing differs"))
     reviews.compared(found)
@@ -96,7 +80,7 @@ def _edit(hive: Hive, name: AgentName, now: Point, path: str, data: bytes, *, ye
     try:
         file.touch(0o600)
         file.write_bytes(data)
-        edited = _edited(editor, file) if path == building.FILE else _typed(editor, file, _FILE_MOST)
+        edited = _edited(editor, file) if path == building.FILE else _typed(editor, file, readings.FILE_MOST)
         if edited == data:
             is_kept = False
             screen.line("nothing was changed")

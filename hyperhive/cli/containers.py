@@ -6,12 +6,11 @@ import click
 
 from hyperhive.cli import notes, screen
 from hyperhive.cli.params import NAME, pass_hive
-from hyperhive.core import api_gate, box, folders
+from hyperhive.core import box, login_command
 from hyperhive.core import login as logins
-from hyperhive.core.errors import CommandFailed, Invalid, Unavailable
+from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
-from hyperhive.core.log import Log
-from hyperhive.core.model import AgentName, Network
+from hyperhive.core.model import AgentName
 
 # Far more than any token has, in bytes.
 _TOKEN_MOST = 64 * 1024
@@ -35,29 +34,14 @@ def login(hive: Hive, name: AgentName, token: bool) -> None:
         logins.set_token(hive, name, _type_token() if sys.stdin.isatty() else _read_token())
     else:
         room = box.prepare(hive, name)
-        command = [*room.program, "auth", "login"]
-        code = _reaching_the_api(hive, room, command)
+        hint = f"in a terminal: hyperhive login {name}; or with a token: hyperhive login {name} --token"
+        with login_command.reaching_the_api(hive, room) as command:
+            code = room.ask(hive, command.words, hint=hint, env=command.env)
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
-        if code:
-            raise CommandFailed(command, code=code, output="", hint=f"hyperhive login {name}")
-        if not folders.is_login_there(hive, name):
-            raise Unavailable(f"{name} has no login yet", hint=f"hyperhive login {name}")
-        logins.logged_in(hive, name)
+        login_command.finish(hive, room, command.words, code)
     screen.line(f"{name} is logged in")
     notes.hive_is_down(hive)
-
-
-def _reaching_the_api(hive: Hive, room: box.Box, command: list[str]) -> int:
-    """Run a command that needs the model's API, also where the agent has no network."""
-    hint = f"in a terminal: hyperhive login {room.name}; or with a token: hyperhive login {room.name} --token"
-    if room.config.network is not Network.NONE:
-        return room.ask(hive, command, hint=hint)
-    log = Log(f"login of {room.name}", hive.paths.log / "login.log", quiet=True)
-    # A socket of its own: the agent's harness may have a gate open meanwhile.
-    with api_gate.Gate(hive.paths, room.name, hive.settings, room.place.gid, log, socket_name=api_gate.LOGIN_SOCKET):
-        words = api_gate.inside_words(room.inside, command, socket_name=api_gate.LOGIN_SOCKET, port=api_gate.LOGIN_PORT)
-        return room.ask(hive, words, hint=hint, env=api_gate.variables(api_gate.LOGIN_PORT))
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})

@@ -3,14 +3,13 @@
 from functools import partial
 
 import click
-import msgspec
 
 from hyperhive.cli import asking, carrying, notes, render, screen, words
 from hyperhive.cli import reviews as show
 from hyperhive.cli.each import each
 from hyperhive.cli.params import DEPLOYED, FAILED, NAME, as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import deploying, meta, operate, requests, reviews, roster
+from hyperhive.core import deploying, operate, readings, requests, reviews, roster
 from hyperhive.core import deployments as core
 from hyperhive.core.deployments import Deployment
 from hyperhive.core.errors import Invalid
@@ -50,11 +49,12 @@ def history(hive: Hive, name: AgentName, as_json: bool) -> None:
 
     The newest hundred, oldest first; a star marks what is applied now.
     """
+    if as_json:
+        render.json(readings.history(hive, name))
+        return
     found = core.history(hive, name)
     applied = core.applied_number(hive, name)
-    if as_json:
-        render.json([{**msgspec.structs.asdict(one), "applied": one.number == applied} for one in found])
-    elif found:
+    if found:
         render.table(_HISTORY, [_row(hive, one, is_applied=one.number == applied) for one in found])
     else:
         screen.talk(f"{name} was never given anything")
@@ -140,9 +140,7 @@ def log(hive: Hive, name: AgentName | None, newest: int, as_json: bool) -> None:
 
     The newest first, from the repository that keeps the hive's history; also who was made and taken away.
     """
-    found = meta.log(hive, name=name, limit=newest)
-    if name is not None and not found:
-        roster.get(hive, name)
+    found = readings.log(hive, name, newest)
     if as_json:
         render.json(found)
     elif found:

@@ -9,25 +9,26 @@ from hyperhive.core.locks import is_held
 from hyperhive.core.model import Blocked, Wanted
 
 
+def how_to_start() -> str:
+    """What to type so that the hive comes up: `hyperhive up`, or what starts it where systemd keeps it."""
+    # Seldom needed.
+    from hyperhive.core import install
+
+    return install.how_to_start(os.environ)
+
+
 def hive_is_down(hive: Hive) -> None:
     """Say so when nobody starts the agents."""
     if not is_held(hive.paths.lock("hub")):
-        screen.talk(f"note: the hive is not up, so no agent works; `{_how_to_start()}` starts it")
+        screen.talk(f"note: the hive is not up, so no agent works; `{how_to_start()}` starts it")
 
 
 def waits(hive: Hive, agent: Agent, *, what: str = "the message") -> None:
     """Say why this agent does not read now what was written to it."""
     if not is_held(hive.paths.lock("hub")):
-        screen.talk(f"note: the hive is not up; {what} is kept until `{_how_to_start()}`")
+        screen.talk(f"note: the hive is not up; {what} is kept until `{how_to_start()}`")
     if reason := _held_back(hive, agent):
         screen.talk(f"note: {reason}; {what} is kept")
-
-
-def _how_to_start() -> str:
-    # Seldom needed.
-    from hyperhive.core import install
-
-    return install.how_to_start(os.environ)
 
 
 def _held_back(hive: Hive, agent: Agent) -> str | None:

@@ -1,21 +1,19 @@
 """Commands that show who is there and what they do."""
 
-import time
 from collections.abc import Sequence
 
 import click
-import msgspec
 
 from hyperhive.cli import notes as beside
 from hyperhive.cli import render, screen, words
 from hyperhive.cli.params import as_json, pass_hive
 from hyperhive.cli.render import Column, Row
-from hyperhive.core import awaited, folders, roster
+from hyperhive.core import awaited, kept_state, roster
 from hyperhive.core.agent_config import AgentLimits
 from hyperhive.core.agent_view import Agent, Mail
 from hyperhive.core.beneath import Size
 from hyperhive.core.hive import Hive
-from hyperhive.core.model import Activity, AgentName, Blocked, Wanted
+from hyperhive.core.model import Activity, Blocked, Wanted
 
 _COLUMNS = (
     Column("NAME"),
@@ -24,8 +22,6 @@ _COLUMNS = (
     Column("MAIL", shrinks=True),
     Column("LAST TURN", shrinks=True, drops=True),
 )
-# How long the folders of destroyed agents are looked through, in seconds.
-_MEASURED_MOST = 3.0
 _SHOWN_MOST = 3
 _COLOURS = {Activity.THINKING: "green", Activity.COMPACTING: "cyan", Activity.QUEUED: "yellow", Activity.WAITING: "magenta"}
 
@@ -37,11 +33,9 @@ _COLOURS = {Activity.THINKING: "green", Activity.COMPACTING: "cyan", Activity.QU
 def ps(hive: Hive, everything: bool, as_json: bool) -> None:
     """Show who does what."""
     found = roster.listed(hive, everything=everything)
-    kept = _kept(hive, found)
+    kept = kept_state.sizes(hive, found)
     if as_json:
-        render.json(
-            [{**msgspec.to_builtins(one, builtin_types=[]), "kept": kept.get(one.name)} for one in found] if everything else found
-        )
+        render.json(kept_state.with_sizes(found, kept) if everything else found)
     else:
         waiting = awaited.numbers(hive)
         if found:
@@ -105,7 +99,9 @@ def notes(agent: Agent) -> list[str]:
     """What an agent lacks and what is wrong with it, with what to type, a line each."""
     lives = agent.wanted is not Wanted.DESTROYED
     crashed = lives and agent.blocked is Blocked.CRASHED
+    gone = agent.wanted is Wanted.STARTED and not agent.running and agent.under_way is None
     return [
+        *([f"its container does not run: `hyperhive start {agent.name}`"] if gone else []),
         *([f"not logged in: `hyperhive login {agent.name}`"] if lives and not agent.logged_in else []),
         *([f"crashed too often: `hyperhive logs {agent.name}`, then `hyperhive start {agent.name}`"] if crashed else []),
         *([f"not up to date: `hyperhive update {agent.name}`"] if lives and not agent.up_to_date else []),
@@ -116,13 +112,6 @@ def notes(agent: Agent) -> list[str]:
 def _waits(waiting: Sequence[int]) -> str:
     shown = ", ".join(f"`hyperhive show {number}`" for number in waiting[:_SHOWN_MOST])
     return f"waits for you: {shown}" + (f" and {len(waiting) - _SHOWN_MOST} more" if len(waiting) > _SHOWN_MOST else "")
-
-
-def _kept(hive: Hive, found: Sequence[Agent]) -> dict[str, Size]:
-    """How much is kept of those that were destroyed; looks a few seconds in all."""
-    until = time.monotonic() + _MEASURED_MOST
-    gone = [AgentName(agent.name) for agent in found if agent.wanted is Wanted.DESTROYED]
-    return {name: folders.size_of(hive, name, seconds=max(0.0, until - time.monotonic())) for name in gone}
 
 
 def _size(hive: Hive, kept: Size) -> str:

@@ -4,7 +4,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
@@ -15,18 +15,17 @@ from hyperhive.core.errors import HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive, open_hive
 from hyperhive.core.model import OPERATOR, AgentName, parse_name
 from hyperhive.core.overrides import override
+from hyperhive.core.since import since as since_when
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-_SPAN: Final = re.compile(r"(\d{1,5})([mhdw])")
 # What every shell takes as it stands.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+/@-]*")
 # How much of it is shown beside what can be chosen, in columns.
 _ABOUT_MOST: Final = 60
 _NUMBER_MOST: Final = 2**62
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class NewName(click.ParamType[AgentName]):
@@ -128,14 +127,7 @@ class Since(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        now = datetime.now(UTC)
-        try:
-            if span := _SPAN.fullmatch(value):
-                return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
-            found = datetime.fromisoformat(value)
-            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            raise Invalid(f"{value!a} is no time and no span of time", hint="--since 2026-01-31, or --since 7d") from None
+        return since_when(value, now=datetime.now(UTC))
 
 
 def _completing(find: Callable[[Hive], Iterable[T]]) -> list[T]:

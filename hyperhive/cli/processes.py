@@ -12,15 +12,20 @@ from hyperhive.core.model import AgentName
 
 
 @click.command()
+@click.option("--web", is_flag=True, help="Serve the dashboard, too, where hive.toml says.")
 @pass_hive
-def up(hive: Hive) -> None:
+def up(hive: Hive, web: bool) -> None:
     """Run the hive in this terminal.
 
     Ctrl-C ends it: turns that run are interrupted, and their messages come again.
     """
     from hyperhive.core import up as core
 
-    core.run(hive, screen.talk)
+    if web:
+        from hyperhive.cli.web import check_installed
+
+        check_installed()
+    core.run(hive, screen.talk, web=web)
 
 
 @click.command()

@@ -1,18 +1,14 @@
 """How values look: tables, fields, JSON."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from hyperhive.cli import screen
 from hyperhive.cli.screen import Piece
+from hyperhive.core import as_json
 
 _GAP: Final = "  "
 _NARROWEST: Final = 6
-# msgspec escapes C0 alone; these too move a cursor or turn the reading direction.
-_CONTROLS: Final = "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 
 
 class Column(NamedTuple):
@@ -59,17 +55,12 @@ def fields(named: Iterable[tuple[str, Piece]]) -> None:
 
 def json(value: Any) -> None:
     """Write a value as JSON for people and programs."""
-    screen.raw(_escaped(msgspec.json.format(msgspec.json.encode(value), indent=2)) + "\n")
+    screen.raw(as_json.text(value))
 
 
 def json_line(value: Any) -> None:
     """Write a value as JSON on one line."""
-    screen.raw(_escaped(msgspec.json.encode(value)) + "\n")
-
-
-def _escaped(data: bytes) -> str:
-    # Outside of strings JSON has none of these characters.
-    return re.sub(_CONTROLS, lambda found: f"\\u{ord(found[0]):04x}", data.decode())
+    screen.raw(as_json.one_line(value))
 
 
 def _fitted(columns: Sequence[Column], widths: list[int], room: int | None) -> list[int]:

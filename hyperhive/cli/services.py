@@ -1,7 +1,6 @@
 """Commands that leave a hive to the machine: to its systemd, or to cron."""
 
 import os
-from importlib.util import find_spec
 
 import click
 
@@ -55,6 +54,8 @@ def uninstall(manager: str | None) -> None:
         screen.line(f"removed {done.folder / name}")
     for name in done.left:
         screen.talk(f"note: {done.folder / name} is not hyperhive's own, and stays")
+    for name in done.containers:
+        screen.talk(f"note: {name} runs on; `hyperhive stop` ends an agent's container")
     if not done.removed:
         screen.talk("note: there was nothing to remove")
 
@@ -76,4 +77,6 @@ def _manager(chosen: str | None) -> Manager:
 
 def _commands() -> set[str]:
     """The commands that work here: the dashboard needs its extra."""
-    return {name for name in COMMANDS if name != "web" or find_spec("flask") is not None}
+    from hyperhive.cli.web import lacks
+
+    return {name for name in COMMANDS if name != "web" or not lacks()}

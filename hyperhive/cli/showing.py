@@ -1,20 +1,18 @@
 """The command that shows one thing whole: an agent, or whatever has a number."""
 
 import shlex
-from typing import Any
 
 import click
-import msgspec
 
 from hyperhive.cli import operations, overview, questions, render, reviews, screen, words
 from hyperhive.cli.params import TARGET, as_json, pass_hive
-from hyperhive.core import bases, building, builds, deployments, pending, roster
+from hyperhive.core import bases, building, deployments, readings
 from hyperhive.core import reviews as core
-from hyperhive.core.agent_config import AgentConfig, McpServer
+from hyperhive.core.agent_config import McpServer
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.approvals import Approval
 from hyperhive.core.deployments import Deployment
-from hyperhive.core.errors import Invalid, NotFound
+from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, ApprovalKind, DeploymentOutcome, Operation
 from hyperhive.core.numbers import deployment_of, named
@@ -41,11 +39,10 @@ def show(hive: Hive, target: AgentName | int, values: bool, as_json: bool) -> No
 
 
 def _number(hive: Hive, number: int, *, as_json: bool) -> None:
-    found = named(hive, number)
     if as_json:
-        render.json({"number": number, "what": type(found).__name__.lower(), **_details(hive, found)})
+        render.json(readings.numbered(hive, number))
         return
-    match found:
+    match found := named(hive, number):
         case Approval(kind=ApprovalKind.TOOL):
             reviews.show_tool(hive, found)
         case Approval():
@@ -59,22 +56,6 @@ def _number(hive: Hive, number: int, *, as_json: bool) -> None:
             _deployment(hive, found)
         case Operation():
             _operation(hive, found)
-
-
-def _details(hive: Hive, found: Approval | Question | Deployment | Operation) -> dict[str, Any]:
-    """What is told of it besides its kind; each under the name of what it is."""
-    match found:
-        case Approval(kind=ApprovalKind.TOOL):
-            return {"approval": found}
-        case Approval():
-            review = msgspec.structs.asdict(core.review(hive, found.number)) if found.commit is not None else {"approval": found}
-            return {**review, "deployment": deployment_of(hive, found.number)}
-        case Question():
-            return {"question": found}
-        case Deployment():
-            return {"deployment": found, "log": building.log_end(hive, AgentName(found.agent), found.number)}
-        case Operation():
-            return {"operation": found}
 
 
 def _deployment(hive: Hive, one: Deployment) -> None:
@@ -120,16 +101,11 @@ def _operation(hive: Hive, one: Operation) -> None:
 
 
 def _agent(hive: Hive, name: AgentName, *, values: bool, as_json: bool) -> None:
-    agent = roster.get(hive, name)
-    config, damage = builds.config_of(hive, name, agent.deployed)
-    agent = msgspec.structs.replace(agent, warnings=list(dict.fromkeys([*damage, *agent.warnings])))
-    deployment = _of_agent(hive, agent)
-    waiting = pending.listed(hive, agent=name)
+    found = readings.whole(hive, name)
     if as_json:
-        told = msgspec.to_builtins(agent, builtin_types=[])
-        shown = config if values else _without_values(config)
-        render.json({**told, "config": shown, "deployment": deployment, "pending": waiting})
+        render.json(found.told(values=values))
         return
+    agent, config, deployment, waiting = found.agent, found.config, found.deployment, found.waiting
     now = hive.now()
     render.fields(
         [
@@ -169,14 +145,6 @@ def _agent(hive: Hive, name: AgentName, *, values: bool, as_json: bool) -> None:
         screen.quote(config.role)
 
 
-def _of_agent(hive: Hive, agent: Agent) -> Deployment | None:
-    """What the agent runs on; None where its row is gone."""
-    try:
-        return None if agent.deployed is None else deployments.get(hive, agent.deployed)
-    except NotFound:
-        return None
-
-
 def _deployed(deployment: Deployment | None) -> str:
     return "nothing" if deployment is None else f"{deployment.number}, commit {(deployment.commit or 'none')[:12]}"
 
@@ -193,11 +161,3 @@ def _up_to_date(hive: Hive, agent: Agent, deployment: Deployment | None) -> str:
 def _server(server: McpServer) -> str:
     tools = "all its tools" if "*" in server.allowed_tools else ", ".join(server.allowed_tools) or "each use is asked for"
     return f"{shlex.join([server.command, *server.args])} ({tools})"
-
-
-def _without_values(config: AgentConfig) -> dict[str, Any]:
-    """The configuration with no value of a variable."""
-    told: dict[str, Any] = msgspec.to_builtins(config)
-    for given in (told, *told["mcp_servers"].values()):
-        given["env"] = dict.fromkeys(given["env"])
-    return told

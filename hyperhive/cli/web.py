@@ -34,7 +34,7 @@ def web(hive: Hive, ctx: click.Context, bind: str | None) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    _check_installed()
+    check_installed()
     from hyperhive.web import serve
 
     def ready(address: Address) -> None:
@@ -51,7 +51,7 @@ def web(hive: Hive, ctx: click.Context, bind: str | None) -> None:
 @pass_hive
 def login(hive: Hive) -> None:
     """Make a link that lets one browser in, once, within a minute."""
-    _check_installed()
+    check_installed()
     screen.line(_link(hive, _address(hive)))
     if not is_held(hive.paths.lock("web")):
         screen.talk("note: the dashboard is not up; `hyperhive web` serves it")
@@ -143,9 +143,14 @@ def _link(hive: Hive, address: Address) -> str:
     return f"{where}/login/{access.invite(hive)}"
 
 
-def _check_installed() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+def lacks() -> list[str]:
+    """The packages that the dashboard needs and are not here."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
+def check_installed() -> None:
+    """Refuse to go on where the dashboard's packages are missing. Raises `Unavailable` with what to install."""
+    if missing := lacks():
         raise Unavailable(
             f"the dashboard needs what is not installed here: {', '.join(missing)}", hint="pip install 'hyperhive[web]'"
         )

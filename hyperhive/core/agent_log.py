@@ -3,8 +3,9 @@
 from enum import StrEnum
 from pathlib import Path
 
+from hyperhive.core import systemd, units
 from hyperhive.core.hive import Hive
-from hyperhive.core.log import Log
+from hyperhive.core.log import Log, goes_to_journald
 from hyperhive.core.model import AgentName
 
 
@@ -26,5 +27,6 @@ def who(name: AgentName, unit: Unit) -> str:
 
 
 def open_log(hive: Hive, name: AgentName, unit: Unit, *, quiet: bool = True) -> Log:
-    """What a unit writes its lines with."""
-    return Log(who(name, unit), file_of(hive, name, unit), quiet=quiet, boot=hive.boot())
+    """What a unit writes its lines with. What journald keeps of them is kept once."""
+    is_kept = not quiet and unit is Unit.HARNESS and goes_to_journald() and systemd.is_of_unit(units.of_agent(name))
+    return Log(who(name, unit), None if is_kept else file_of(hive, name, unit), quiet=quiet, boot=hive.boot())

@@ -87,6 +87,21 @@ class Box(msgspec.Struct, frozen=True):
             )
 
     @contextmanager
+    def converse(self, hive: Hive, command: Sequence[str], *, env: Mapping[str, str]) -> Iterator["process.Process"]:
+        """Run a command in the container that is talked with over pipes, its errors among its words; it ends with the block.
+
+        Raises as `run`. To be used in a thread that goes on until then: some containers end with the one that began them.
+        """
+        given = {**self._visit(), **env}
+        with self._visited(hive, command[0]) as unit, self.limit(hive) as limits:
+            words = [*limits.words, *self.words(command, env=given, unit=unit)]
+            child = process.start(words, env=given, stdin=process.PIPE, stderr=process.STDOUT)
+            try:
+                yield child
+            finally:
+                process.end_group(child)
+
+    @contextmanager
     def _visited(self, hive: Hive, program: str) -> Iterator[str | None]:
         """Be in the container for a program, as the unit that it is to be, which ends with this."""
         if self.container is None:

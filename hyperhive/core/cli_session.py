@@ -15,6 +15,7 @@ from hyperhive.core.cli_process import CliProcess
 from hyperhive.core.errors import HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import AgentName, Network
+from hyperhive.core.runtimes import CLI
 
 if TYPE_CHECKING:
     from hyperhive.core.api_gate import Gate
@@ -171,7 +172,7 @@ class CliSession:
                 self._record.log(f"its memory is not limited: {self._limits.why_not.message}")
             env = {**prepared.env, process.BOX: prepared.mark}
             self.cli = CliProcess(
-                [*self._limits.words, *prepared.words(command, env=env, unit=containers.CLI)],
+                [*self._limits.words, *prepared.words(command, env=env, unit=CLI)],
                 env,
                 conversation=conversation,
                 log=self._record.log,

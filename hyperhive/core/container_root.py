@@ -1,6 +1,7 @@
 """The root of a booted container as it lies on the disk: made anew before each boot, written by nobody else."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,12 @@ def write_note(hive: Hive, name: AgentName, data: bytes) -> None:
 def read_note(hive: Hive, name: AgentName) -> bytes:
     """What was kept. Raises `OSError` where nothing was."""
     return (hive.paths.agent_container(name) / _NOTE).read_bytes()
+
+
+def forget_note(hive: Hive, name: AgentName) -> None:
+    """Nothing of it is there any more on purpose."""
+    with suppress(OSError):
+        (hive.paths.agent_container(name) / _NOTE).unlink()
 
 
 def _resolver() -> bytes:

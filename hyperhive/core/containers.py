@@ -10,17 +10,21 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import container_root, operations, runtimes
+from hyperhive.core import container_root, doorbell, observations, operations, runtimes
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import CommandFailed, Conflict, Denied, Expired, Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, holder
 from hyperhive.core.model import AgentName, Verb, Wanted
-from hyperhive.core.runtimes import Booted, Place, Root, Runtime, runtime_named
+from hyperhive.core.runtimes import CLI, Booted, Place, Root, Runtime, runtime_named
 from hyperhive.core.tables import AgentRow
 
-# The unit of the agent CLI in a container: one name, so that whoever comes next ends what another has left.
-CLI: Final = "hyperhive-cli.service"
+# How many inotify instances systemd and its bus take in one container (measured with systemd 252), what must be left for the
+# hive itself, and what is enough for many.
+INOTIFY_EACH: Final = 5
+INOTIFY_LEFT: Final = 8
+INOTIFY_ENOUGH: Final = 1024
+MORE_INOTIFY: Final = "fs.inotify.max_user_instances=4096"
 # What says of an operation that starts an agent that only its container is missing, since the machine was started.
 COME_BACK: Final = "the machine was started"
 # How long a container may take to boot and to end, one that has ended to be forgotten, a unit in it to end, and how long
@@ -46,10 +50,11 @@ class Container(msgspec.Struct, frozen=True):
 
 
 class _Started(msgspec.Struct, frozen=True):
-    """What is written down of a container that was brought up: its stamp, and in which start of the machine."""
+    """What is written down of a container that was brought up: its stamp, the start of the machine, and its build."""
 
     stamp: str
     boot: str | None
+    build: int | None = None
 
 
 def check(hive: Hive, runtime: Runtime) -> None:
@@ -92,7 +97,7 @@ def bring_up(hive: Hive, container: Container) -> bool:
     Nothing of the agent's may be at work in it. Raises `Unavailable` when it does not boot.
     """
     with _held(hive, container.name):
-        if is_up(hive, container.booted, container.name) and _is_as(hive, container):
+        if _is_still_up(hive, container.booted, container.name) and _is_as(hive, container):
             return False
         _boot(hive, container)
         return True
@@ -101,14 +106,14 @@ def bring_up(hive: Hive, container: Container) -> bool:
 def keep_up(hive: Hive, container: Container) -> None:
     """Have it, as it is, for somebody may be at work in it; one that is not there is booted. Raises as `bring_up` does."""
     with _held(hive, container.name):
-        if not is_up(hive, container.booted, container.name):
+        if not _is_still_up(hive, container.booted, container.name):
             _boot(hive, container)
 
 
 def visit(hive: Hive, container: Container) -> None:
     """Have it for somebody who wants to run something in it. Raises `Conflict` where the agent is stopped."""
     with _held(hive, container.name):
-        if is_up(hive, container.booted, container.name):
+        if _is_still_up(hive, container.booted, container.name):
             return
         with hive.db.read():
             row = AgentRow.get_or_none(AgentRow.name == container.name)
@@ -123,6 +128,8 @@ def bring_down(hive: Hive, name: AgentName) -> None:
     if booted is None:
         return
     with _held(hive, name):
+        _expect(hive, name, running=False)
+        container_root.forget_note(hive, name)
         _halt(hive, booted, name)
 
 
@@ -155,6 +162,12 @@ def end_cli(hive: Hive, name: AgentName) -> None:
         end(hive, name, CLI)
     except Unavailable:
         bring_down(hive, name)
+
+
+def build_seen(hive: Hive, name: AgentName) -> int | None:
+    """The number of the build that the agent's container was brought up with last, which it may see still."""
+    started = _started(hive, name)
+    return None if started is None else started.build
 
 
 def ask_back(hive: Hive) -> list[AgentName]:
@@ -198,8 +211,29 @@ def _held(hive: Hive, name: AgentName) -> Iterator[None]:
         yield
 
 
+def _is_still_up(hive: Hive, booted: Booted, name: AgentName) -> bool:
+    """The container is there; one that should be and is not is told of, for it will be there again when the watch looks."""
+    if is_up(hive, booted, name):
+        return True
+    started = _started(hive, name)
+    if started is not None and started.boot == hive.boot():
+        with hive.db.write():
+            told = observations.note_running(hive, name, running=False, asked_for=False)
+        for who in observations.to_ring(told):
+            doorbell.ring(hive.paths, who)
+    return False
+
+
+def _expect(hive: Hive, name: AgentName, *, running: bool) -> None:
+    """Whoever looks is to find it so: what is done on purpose is no crash."""
+    with hive.db.write():
+        observations.note_running(hive, name, running=running, asked_for=True)
+
+
 def _boot(hive: Hive, container: Container) -> None:
     name, booted = container.name, container.booted
+    _expect(hive, name, running=False)
+    check_inotify()
     # What is left of one that was killed keeps the name, and only its end lets go of it.
     _halt(hive, booted, name)
     container_root.make(hive, container.place, container.root)
@@ -210,7 +244,32 @@ def _boot(hive: Hive, container: Container) -> None:
         raise Unavailable(
             f"the container of {name} does not start: {last}", hint=f"journalctl --unit={booted.unit(name)}"
         ) from None
-    container_root.write_note(hive, name, msgspec.json.encode(_Started(container.stamp, hive.boot())))
+    build = container.place.build
+    number = None if build is None else int(build.relative_to(hive.paths.builds(name)).parts[0])
+    note = _Started(container.stamp, hive.boot(), number)
+    container_root.write_note(hive, name, msgspec.json.encode(note))
+    _expect(hive, name, running=True)
+
+
+def check_inotify() -> None:
+    """Refuse to boot where the system in a container would find no inotify instances, and wait for them for ever.
+
+    Those of all containers are counted as the one user's that has made them (user_namespaces(7), inotify(7)). Raises
+    `Unavailable`.
+    """
+    from inotify_simple import INotify
+
+    taken: list[INotify] = []
+    try:
+        for _ in range(INOTIFY_EACH + INOTIFY_LEFT):
+            taken.append(INotify())
+    except OSError:
+        raise Unavailable(
+            "the machine gives out too few inotify instances for one more container", hint=f"sudo sysctl {MORE_INOTIFY}"
+        ) from None
+    finally:
+        for one in taken:
+            one.close()
 
 
 def _halt(hive: Hive, booted: Booted, name: AgentName) -> None:

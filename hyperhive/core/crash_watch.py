@@ -127,6 +127,9 @@ def _compare(hive: Hive) -> tuple[list[Told], list[str]]:
             last.known_epoch < agent.epoch and _is_dead(hive, agent, boot)
         ):
             changed.append(AgentName(agent.name))
+    if any(known[name].running for name in changed):
+        # One that was just being booted anew is there by now, or somebody holds it who tells what becomes of it.
+        running = _confirmed(hive, conditions, running, known)
     told: list[Told] = []
     if first or changed:
         with hive.db.write():
@@ -162,6 +165,17 @@ def _running(hive: Hive, conditions: Conditions) -> tuple[Mapping[str, frozenset
         except HyperhiveError as error:
             troubles.append(f"which containers of {runtime} run cannot be told: {error}")
     return running, troubles
+
+
+def _confirmed(
+    hive: Hive, conditions: Conditions, running: Mapping[str, frozenset[AgentName]], known: Mapping[str, ObservationRow]
+) -> Mapping[str, frozenset[AgentName]]:
+    """Look once more at what is missing: it counts as running while somebody brings it up or down."""
+    held = frozenset(
+        AgentName(name) for name, row in known.items() if row.running and is_held(hive.paths.container_lock(AgentName(name)))
+    )
+    again, _ = _running(hive, conditions)
+    return {kind: found | again.get(kind, found) | held for kind, found in running.items()}
 
 
 def _is_dead(hive: Hive, agent: AgentRow, boot: str | None) -> bool:

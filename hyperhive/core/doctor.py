@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from hyperhive.core import bases, cgroups, containers, folders, process, programs, runtimes
+from hyperhive.core import bases, cgroups, containers, folders, install, process, programs, runtimes
 from hyperhive.core.errors import CommandFailed, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
@@ -75,9 +75,9 @@ def examine(environment: "os._Environ[str] | dict[str, str]") -> Iterator[Findin
         yield from _guarded("claude", lambda: _claude(known))
     yield _relay()
     yield _git()
-    yield _inotify()
+    yield _inotify(boots=hive is not None and _boots(hive))
     if hive is not None:
-        yield _hub(hive)
+        yield _hub(hive, install.how_to_start(environment))
         hive.close()
 
 
@@ -159,6 +159,14 @@ def _container(hive: Hive) -> Finding:
     )
 
 
+def _boots(hive: Hive) -> bool:
+    """New agents get containers that boot; not so where the settings are wrong, which is said elsewhere."""
+    try:
+        return runtimes.runtime_named(hive.settings.runtime).booted is not None
+    except HyperhiveError:
+        return False
+
+
 def _limits(hive: Hive) -> Finding:
     booted = runtimes.runtime_named(hive.settings.runtime).booted
     if booted is not None:
@@ -212,7 +220,7 @@ def _git() -> Finding:
     return Finding("git", Level.OK, says)
 
 
-def _inotify() -> Finding:
+def _inotify(*, boots: bool) -> Finding:
     try:
         most = int(_INOTIFY_LIMIT.read_text())
     except (OSError, ValueError):
@@ -226,10 +234,13 @@ def _inotify() -> Finding:
         return Finding("inotify", Level.ERROR, f"all {most} inotify instances are in use: {error.strerror}", raise_it)
     if most < INOTIFY:
         return Finding("inotify", Level.WARNING, f"this machine has only {most} inotify instances", raise_it)
+    if boots and most < containers.INOTIFY_ENOUGH:
+        says = f"{most} instances are enough for about {most // containers.INOTIFY_EACH} containers that boot"
+        return Finding("inotify", Level.WARNING, says, f"sudo sysctl {containers.MORE_INOTIFY}")
     return Finding("inotify", Level.OK, f"{most} instances for each user, and one is free")
 
 
-def _hub(hive: Hive) -> Finding:
+def _hub(hive: Hive, how_to_start: str) -> Finding:
     if is_held(hive.paths.lock("hub")):
         return Finding("hub", Level.OK, f"the hive is up ({holder(hive.paths.lock('hub'))})")
-    return Finding("hub", Level.WARNING, "the hive is not up: messages wait", "hyperhive up")
+    return Finding("hub", Level.WARNING, "the hive is not up: messages wait", how_to_start)

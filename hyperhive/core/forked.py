@@ -22,8 +22,7 @@ class Forked:
     """
 
     def __init__(self, run: Callable[[], int]) -> None:
-        # Here, where it stays for the next child.
-        import ctypes  # noqa: F401
+        import ctypes  # noqa: F401  # here it stays for the next child, which needs it
 
         for stream in (sys.stdout, sys.stderr):
             # What waits to be written would be written twice.

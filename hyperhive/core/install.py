@@ -18,8 +18,9 @@ from hyperhive.core.errors import Conflict, Denied, HyperhiveError, Invalid, Una
 from hyperhive.core.hive import Hive, make_folders
 from hyperhive.core.locks import holder, is_held
 from hyperhive.core.paths import Paths, find_paths
+from hyperhive.core.runtimes import CLI
 from hyperhive.core.systemd import Manager
-from hyperhive.core.units import MARK, PREFIX, Ground, Unit, units
+from hyperhive.core.units import MARK, PREFIX, Ground, Unit, of_agent, units
 
 HUB: Final = "hyperhive-hub.service"
 # Empty after the machine was started anew.
@@ -41,11 +42,12 @@ class Installed(msgspec.Struct, frozen=True):
 
 
 class Uninstalled(msgspec.Struct, frozen=True):
-    """What was removed, and what was left for it is not hyperhive's own."""
+    """What was removed, what was left for it is not hyperhive's own, and the agents' containers that run on."""
 
     folder: Path
     removed: tuple[str, ...]
     left: tuple[str, ...]
+    containers: tuple[str, ...]
 
 
 def plan(paths: Paths, manager: Manager, commands: Collection[str], environment: Mapping[str, str]) -> list[Unit]:
@@ -63,6 +65,7 @@ def plan(paths: Paths, manager: Manager, commands: Collection[str], environment:
         paths=paths,
         variables=variables(manager, environment),
         touch=Path(process.find("touch") or "/usr/bin/touch"),
+        cli=CLI,
     )
     return units(ground, commands)
 
@@ -128,7 +131,8 @@ def uninstall(paths: Paths, manager: Manager, environment: Mapping[str, str]) ->
     if there:
         manager.run("daemon-reload")
     left = tuple(sorted(path.name for path in folder.glob(f"{PREFIX}*") if path.is_file()))
-    return Uninstalled(folder=folder, removed=tuple(sorted(there)), left=left)
+    containers = tuple(sorted(manager.living(f"{PREFIX}container@*")))
+    return Uninstalled(folder=folder, removed=tuple(sorted(there)), left=left, containers=containers)
 
 
 def crontab_of(commands: Collection[str], environment: Mapping[str, str]) -> list[str]:
@@ -137,6 +141,16 @@ def crontab_of(commands: Collection[str], environment: Mapping[str, str]) -> lis
     _check_interpreter(manager)
     kept = {key: environment[key] for key in ("HYPERHIVE_HOME",) if environment.get(key)}
     return crontab.lines(commands, {**variables(manager, environment), **kept})
+
+
+def keeper(paths: Paths, environment: Mapping[str, str]) -> Manager | None:
+    """Whose systemd runs the harnesses of a hive, as far as this user has put it there; None where none does."""
+    manager = default_manager()
+    # This user may have no other hive than the one that is named.
+    with suppress(Unavailable):
+        if (folder_of(manager, environment) / of_agent("")).exists() and _is_default(paths, environment):
+            return manager
+    return None
 
 
 def how_to_start(environment: Mapping[str, str]) -> str:
@@ -196,7 +210,7 @@ def _write(folder: Path, wanted: Collection[Unit]) -> None:
 
 
 def _check_hive(paths: Paths, manager: Manager, environment: Mapping[str, str]) -> None:
-    if find_paths({key: value for key, value in environment.items() if key != "HYPERHIVE_HOME"}) != paths:
+    if not _is_default(paths, environment):
         raise Invalid(
             "units belong to a user's default hive, and HYPERHIVE_HOME names another",
             hint="`hyperhive up`, or `hyperhive cron`, keeps that one up",
@@ -206,6 +220,11 @@ def _check_hive(paths: Paths, manager: Manager, environment: Mapping[str, str]) 
         raise Denied("the units of the machine are root's", hint="`sudo hyperhive install`, or `hyperhive install --user`")
     if manager is Manager.USER and is_root:
         raise Invalid("the hive of root is the machine's", hint="`hyperhive install` without --user")
+
+
+def _is_default(paths: Paths, environment: Mapping[str, str]) -> bool:
+    """It is the hive that this user has where nothing names another."""
+    return find_paths({key: value for key, value in environment.items() if key != "HYPERHIVE_HOME"}) == paths
 
 
 def _check_interpreter(manager: Manager) -> None:

@@ -2,17 +2,20 @@
 
 import heapq
 import select
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 import msgspec
 
 from hyperhive.core import messages
-from hyperhive.core.agent_log import Unit, file_of
+from hyperhive.core.agent_log import Unit, file_of, who
 from hyperhive.core.errors import Invalid
 from hyperhive.core.hive import Hive
+from hyperhive.core.journald import Entries
+from hyperhive.core.journals import kept_by_journald
 from hyperhive.core.log_file import LogFile, Written
 from hyperhive.core.model import AgentName
 from hyperhive.core.tables import AgentRow
@@ -49,7 +52,7 @@ def tail(
     Raises `NotFound`, `Invalid` for more than 5000, `Unavailable` when it cannot be read, `Denied` for who may not.
     """
     with Journal(hive, name, units=units, lines=lines, since=since, all_boots=all_boots) as journal:
-        return journal.newest(unfinished=True)
+        return journal.newest()
 
 
 def follow(
@@ -62,8 +65,7 @@ def follow(
     all_boots: bool = False,
 ) -> Iterator[list[Line]]:
     """The last lines of an agent's journal, then those that come. Raises as `tail` does."""
-    with Journal(hive, name, units=units, lines=lines, since=since, all_boots=all_boots) as journal:
-        journal.begin_to_follow()
+    with Journal(hive, name, units=units, lines=lines, since=since, all_boots=all_boots, follows=True) as journal:
         yield journal.newest()
         while True:
             journal.wait()
@@ -71,49 +73,79 @@ def follow(
                 yield came
 
 
+class Source(Protocol):
+    """Where lines of a unit are kept."""
+
+    def newest(self) -> list[Written]:
+        """The last ones."""
+        ...
+
+    def more(self) -> list[Written]:
+        """Those that came since."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Journal:
-    """The journal of one agent, opened to be read."""
+    """The journal of one agent, opened to be read: its last lines, and where it `follows` those that come."""
 
     def __init__(
-        self, hive: Hive, name: AgentName, *, units: Collection[Unit], lines: int, since: datetime | None, all_boots: bool
+        self,
+        hive: Hive,
+        name: AgentName,
+        *,
+        units: Collection[Unit] = tuple(Unit),
+        lines: int = LINES,
+        since: datetime | None = None,
+        all_boots: bool = False,
+        follows: bool = False,
     ) -> None:
         """Raises `NotFound`, `Invalid`."""
         if not 0 <= lines <= LINES_MOST:
             raise Invalid(f"a journal shows 0 to {LINES_MOST} lines", hint=f"-n {LINES_MOST}")
         with hive.db.read():
-            if AgentRow.get_or_none(AgentRow.name == name) is None:
+            row = AgentRow.get_or_none(AgentRow.name == name)
+            if row is None:
                 raise messages.no_such_agent(name)
         self._lines = lines
         self._since = since
-        self._folder = hive.paths.agent_log(name)
         boot = None if all_boots else hive.boot()
-        self._files = {unit: LogFile(file_of(hive, name, unit), boot=boot) for unit in Unit if unit in units}
-        self._watch: Watch | None = None
+        self._sources: list[tuple[Unit, Source]] = []
+        for unit in (one for one in Unit if one in units):
+            self._sources.append((unit, LogFile(file_of(hive, name, unit), boot=boot, follows=follows)))
+            for place in kept_by_journald(hive, row, unit):
+                entries = Entries(
+                    place.words,
+                    who=who(name, unit),
+                    lines=lines,
+                    since=since,
+                    this_boot=not all_boots,
+                    is_foreign=place.is_foreign,
+                )
+                self._sources.append((unit, entries))
+        # The watch begins before the first look, so nothing falls between a look and the wait after it.
+        self._watch = _watch(hive.paths.agent_log(name)) if follows else None
 
-    def begin_to_follow(self) -> None:
-        """Notice from now on that something comes. To be called before the first look, so that nothing falls between."""
-        # Most look only once.
-        from inotify_simple import flags
-
-        from hyperhive.core.follow import Watch
-
-        self._watch = Watch(self._folder, flags.MODIFY | flags.CREATE | flags.MOVED_TO)
-
-    def newest(self, *, unfinished: bool = False) -> list[Line]:
-        """The last lines; also one that is not finished, where nothing more is read. Raises `Unavailable`."""
-        found = {
-            unit: self._wanted(file.newest() + (file.unfinished() if unfinished else [])) for unit, file in self._files.items()
-        }
-        return _last(self._merged({unit: _last(written, self._lines) for unit, written in found.items()}), self._lines)
+    def newest(self) -> list[Line]:
+        """The last lines. Raises `Unavailable` for what cannot be read, `Denied` for who may not."""
+        found = [(unit, _last(self._wanted(source.newest()), self._lines)) for unit, source in self._sources]
+        if self._watch is not None:
+            for source in self._entries():
+                source.follow()
+        return _last(_merged(found), self._lines)
 
     def more(self) -> list[Line]:
-        """What came since. Raises `Unavailable`."""
-        return self._merged({unit: self._wanted(file.more()) for unit, file in self._files.items()})
+        """What came since. Raises as `newest` does."""
+        return _merged([(unit, self._wanted(source.more())) for unit, source in self._sources])
 
     def filenos(self) -> list[int]:
         """The descriptors that tell of more; none where it has to be looked every now and then."""
         fd = None if self._watch is None else self._watch.fileno()
-        return [] if fd is None else [fd]
+        followed = [source.fileno() for source in self._entries()]
+        return [] if fd is None else [fd, *(one for one in followed if one is not None)]
 
     def wait(self) -> None:
         """Return when there may be more."""
@@ -132,8 +164,8 @@ class Journal:
         """Close what was opened."""
         if self._watch is not None:
             self._watch.close()
-        for file in self._files.values():
-            file.close()
+        for _, source in self._sources:
+            source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,15 +173,28 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _merged(self, found: dict[Unit, list[Written]]) -> list[Line]:
-        lines = [[Line(one.at, unit, one.text) for one in written] for unit, written in found.items()]
-        # Each in its own order: a clock that was set back makes none of them a mess.
-        return list(heapq.merge(*lines, key=lambda one: one.at or _EVER))
+    def _entries(self) -> list[Entries]:
+        return [source for _, source in self._sources if isinstance(source, Entries)]
 
     def _wanted(self, written: list[Written]) -> list[Written]:
         since = self._since
         return written if since is None else [one for one in written if one.at is not None and one.at >= since]
 
 
+def _watch(folder: Path) -> "Watch":
+    # Most look only once, and need none of it.
+    from inotify_simple import flags
+
+    from hyperhive.core.follow import Watch
+
+    return Watch(folder, flags.MODIFY | flags.CREATE | flags.MOVED_TO)
+
+
 def _last(found: list[T], most: int) -> list[T]:
     return found[len(found) - min(most, len(found)) :]
+
+
+def _merged(found: Sequence[tuple[Unit, list[Written]]]) -> list[Line]:
+    lines = [[Line(one.at, unit, one.text) for one in written] for unit, written in found]
+    # Each in its own order: a clock that was set back makes none of them a mess.
+    return list(heapq.merge(*lines, key=lambda one: one.at or _EVER))

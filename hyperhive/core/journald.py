@@ -1,6 +1,7 @@
 """What journald has kept, read through journalctl as one line each."""
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from hyperhive.core import process
-from hyperhive.core.errors import CommandFailed, Denied, HyperhiveError
+from hyperhive.core.errors import CommandFailed, Denied, HyperhiveError, Unavailable
 from hyperhive.core.log_file import Written
 
 # systemd.journal-fields(7). `--all`: without it what is longer than 4096 bytes is left out.
@@ -21,50 +22,58 @@ _ENTRY_MOST: Final = 1024 * 1024
 _CHUNK: Final = 256 * 1024
 # How long journalctl may take, in seconds.
 _SECONDS_MOST: Final = 30.0
-_NOT_YOURS: Final = ("insufficient permissions", "not seeing messages from other users")
+_NOT_YOURS: Final = "insufficient permissions"
 
 
 class Entries:
     """The entries that `words` lead to: journalctl, and what picks the journal.
 
-    What begins with `who` is a process' of hyperhive's own; else the program is named before the text.
+    What begins with `who` is a process' of hyperhive's own; else the program is named before the text. The last `lines` are
+    read, of this start of the machine or of all. Of a journal that `is_foreign`, which an agent may spoil, a line tells that it
+    cannot be read, so that nothing else is hidden by that.
     """
 
-    def __init__(self, words: Sequence[str], *, who: str = "") -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        who: str,
+        lines: int,
+        since: datetime | None = None,
+        this_boot: bool = True,
+        is_foreign: bool = False,
+    ) -> None:
         self._words = list(words)
-        self._who = f"{who}: " if who else ""
-        self._cursor: str | None = None
-        self._looked_at = 0.0
+        self._who = f"{who}: "
+        self._lines = lines
+        self._since = since
+        self._this_boot = this_boot
+        self._is_foreign = is_foreign
+        self._after: str | None = None
         self._child: process.Process | None = None
         self._rest = b""
 
-    def newest(self, *, lines: int, since: datetime | None, this_boot: bool) -> list[Written]:
-        """The last so many, oldest first. Raises `Denied` for who may not read them, `CommandFailed`, `Unavailable`."""
-        from hyperhive.core import output
+    def newest(self) -> list[Written]:
+        """The last ones, oldest first. Raises `Denied` for who may not read them, `CommandFailed`, `Expired`, `Unavailable`."""
+        looked_at = time.time()
+        try:
+            entries = self._newest()
+        except HyperhiveError as error:
+            return self._spoilt(error)
+        cursor = _text(entries[0].get("__CURSOR")) if entries else ""
+        self._after = f"--after-cursor={cursor}" if cursor else f"--since=@{looked_at:.3f}"
+        return [line for entry in reversed(entries) for line in self._told(entry)]
 
-        self._looked_at = time.time()
-        # The newest first, so that it is the oldest that is left out where it is too much.
-        argv = [*self._words, *_WORDS, "--reverse", f"--lines={lines}", *(["--boot"] if this_boot else [])]
-        if since is not None:
-            argv.append(f"--since=@{since.timestamp():.3f}")
-        child = process.start(argv, stdin=process.PIPE)
-        found = output.collect(child, argv=argv, most=_READ_MOST, timeout=_SECONDS_MOST)
-        *whole, _ = found.stdout.split(b"\n")
-        entries = [entry for line in whole if (entry := self._entry(line)) is not None]
-        if found.code != 0 or not entries:
-            _check(argv, found.code, found.stderr.decode("utf-8", "replace"))
-        if entries:
-            self._cursor = _text(entries[0].get("__CURSOR"))
-        return [line for entry in reversed(entries) for line in self._lines(entry)]
+    def follow(self) -> None:
+        """Begin to read what comes after these, where something can. Raises `Unavailable`."""
+        if self._after is not None:
+            self._child = process.start([*process.with_parent(), *self._words, *_WORDS, "--follow", "--no-tail", self._after])
+            assert self._child.stdout is not None
+            os.set_blocking(self._child.stdout.fileno(), False)
 
-    def follow(self) -> int:
-        """Begin to read what comes after the newest. Gives back the descriptor that tells of more."""
-        after = f"--after-cursor={self._cursor}" if self._cursor else f"--since=@{self._looked_at:.3f}"
-        self._child = process.start([*process.with_parent(), *self._words, *_WORDS, "--follow", "--no-tail", after])
-        assert self._child.stdout is not None
-        fd = self._child.stdout.fileno()
-        os.set_blocking(fd, False)
-        return fd
+    def fileno(self) -> int | None:
+        """What can be read when more came; None where nothing will."""
+        return None if self._child is None or self._child.stdout is None else self._child.stdout.fileno()
 
     def more(self) -> list[Written]:
         """What came. Raises as `newest` does when there will be nothing more."""
@@ -76,12 +85,17 @@ class Entries:
             return []
         if not data:
             said = self._child.stderr.read(process.TAIL).decode("utf-8", "replace")
-            _check(self._words, self._child.wait(), said)
-            raise HyperhiveError("journalctl has ended")
+            code = self._child.wait()
+            self.close()
+            try:
+                _check(self._words, code, said)
+                raise Unavailable("journalctl has ended", hint=shlex.join(self._words))
+            except HyperhiveError as error:
+                return self._spoilt(error)
         *whole, self._rest = (self._rest + data).split(b"\n")
         # No more of it than tells that it is too long.
         self._rest = self._rest[: _ENTRY_MOST + 1]
-        return [line for raw in whole if (entry := self._entry(raw)) is not None for line in self._lines(entry)]
+        return [line for raw in whole if (entry := _entry(raw)) is not None for line in self._told(entry)]
 
     def close(self) -> None:
         """End what reads."""
@@ -89,25 +103,46 @@ class Entries:
             process.end_group(self._child)
             self._child = None
 
-    def _entry(self, line: bytes) -> dict[str, Any] | None:
-        # What journalctl itself says of the entries is no entry.
-        if not line.startswith(b"{"):
-            return None
-        if len(line) <= _ENTRY_MOST:
-            with suppress(msgspec.DecodeError):
-                found = msgspec.json.decode(line)
-                return found if isinstance(found, dict) else None
-        return {"MESSAGE": f"(an entry that is longer than {_ENTRY_MOST // 1024} KiB, or none at all, is left out)"}
+    def _newest(self) -> list[dict[str, Any]]:
+        """The entries, the newest first, so that it is the oldest that is left out where they are too many."""
+        from hyperhive.core import output
 
-    def _lines(self, entry: dict[str, Any]) -> list[Written]:
+        argv = [*self._words, *_WORDS, "--reverse", f"--lines={self._lines}", *(["--boot"] if self._this_boot else [])]
+        if self._since is not None:
+            argv.append(f"--since=@{self._since.timestamp():.3f}")
+        child = process.start(argv, stdin=process.PIPE)
+        found = output.collect(child, argv=argv, most=_READ_MOST, timeout=_SECONDS_MOST)
+        _check(self._words, found.code, found.stderr.decode("utf-8", "replace"))
+        *whole, _ = found.stdout.split(b"\n")
+        return [entry for line in whole if (entry := _entry(line)) is not None]
+
+    def _spoilt(self, error: HyperhiveError) -> list[Written]:
+        """What is told of a journal that cannot be read. Raises the error where it is the machine's own."""
+        if not self._is_foreign:
+            raise error
+        last = error.output.strip().rpartition("\n")[2] if isinstance(error, CommandFailed) else ""
+        return [Written(datetime.now(UTC), f"(its own journal cannot be read: {last or error.message})")]
+
+    def _told(self, entry: dict[str, Any]) -> list[Written]:
         text = _text(entry.get("MESSAGE"))
-        if self._who and text.startswith(self._who):
+        if text.startswith(self._who):
             text = text.removeprefix(self._who)
         elif program := _text(entry.get("SYSLOG_IDENTIFIER")) or _text(entry.get("_COMM")):
             pid = _text(entry.get("_PID"))
             text = f"{program}[{pid}]: {text}" if pid else f"{program}: {text}"
         at = _instant(entry.get("__REALTIME_TIMESTAMP"))
         return [Written(at, line) for line in text.removesuffix("\n").split("\n")]
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    # What journalctl itself says of the entries is no entry.
+    if not line.startswith(b"{"):
+        return None
+    if len(line) <= _ENTRY_MOST:
+        with suppress(msgspec.DecodeError):
+            found = msgspec.json.decode(line)
+            return found if isinstance(found, dict) else None
+    return {"MESSAGE": f"(an entry that is longer than {_ENTRY_MOST // 1024} KiB, or none at all, is left out)"}
 
 
 def _text(value: Any) -> str:
@@ -131,12 +166,12 @@ def _instant(value: Any) -> datetime | None:
         return None
 
 
-def _check(argv: Sequence[str], code: int | None, said: str) -> None:
+def _check(words: Sequence[str], code: int | None, said: str) -> None:
     """Say why nothing could be read, if that is so."""
-    if any(word in said for word in _NOT_YOURS):
+    if code and _NOT_YOURS in said:
         raise Denied(
-            "the journal may not be read by you: that takes root, or the group systemd-journal",
-            hint="`sudo hyperhive …`, or `sudo usermod -aG systemd-journal $USER` and a new login",
+            "you may not read what journald keeps: that takes root, or the group systemd-journal",
+            hint=f"`sudo usermod -aG systemd-journal $USER` and a new login, or `{shlex.join(['sudo', *words])}`",
         )
     if code:
-        raise CommandFailed(argv, code=code, output=said)
+        raise CommandFailed(words, code=code, output=said)

@@ -26,19 +26,21 @@ class Written(msgspec.Struct, frozen=True):
 class LogFile:
     """One log, and the part of it that it was begun anew from.
 
-    With `boot`, which start of the machine is the one that counts, what is known to come from another is left out.
+    With `boot`, which start of the machine is the one that counts, what is known to come from another is left out. A line
+    that is not finished is left for later where it `follows`.
     """
 
-    def __init__(self, path: Path, *, boot: str | None = None) -> None:
+    def __init__(self, path: Path, *, boot: str | None = None, follows: bool = False) -> None:
         self._path = path
         self._boot = boot
+        self._follows = follows
         self._file: BinaryIO | None = None
         self._rest = b""
         self._at: datetime | None = None
         self._counts = True
 
     def newest(self) -> list[Written]:
-        """What is there, without a line that is not finished. Raises `Unavailable` when it cannot be read."""
+        """What is there. Raises `Unavailable` when it cannot be read."""
         old = _open(self._path.with_suffix(".1"))
         data = b""
         if old is not None:
@@ -47,6 +49,8 @@ class LogFile:
         self._file = _open(self._path)
         if self._file is not None:
             data += _end_of(self._file)
+        if data and not self._follows and not data.endswith(b"\n"):
+            data += b"\n"
         return self._whole(data)
 
     def more(self) -> list[Written]:
@@ -60,11 +64,6 @@ class LogFile:
         if newer is not None:
             newer.close()
         return self._whole(data)
-
-    def unfinished(self) -> list[Written]:
-        """The line that is not finished, if there is one."""
-        rest, self._rest = self._rest, b""
-        return self._whole(rest + b"\n") if rest else []
 
     def close(self) -> None:
         """Close what was opened."""

@@ -18,6 +18,7 @@ UNITS: Final = "HYPERHIVE_UNITS"
 ANSWER_MOST: Final = 10.0
 CHANGE_MOST: Final = 900.0
 _SYSTEM: Final = Path("/run/systemd/system")
+_GROUPS: Final = Path("/proc/self/cgroup")
 # One that ends is not counted: what is asked of it now is queued.
 _LIVING: Final = "--state=active,activating,reloading"
 
@@ -56,16 +57,32 @@ class Manager(StrEnum):
 
     def living(self, pattern: str) -> set[str]:
         """The names of the units that run, or begin to. Raises what `process.run` does."""
-        listing = self.run(
-            "list-units", "--no-pager", "--plain", "--no-legend", "--full", _LIVING, pattern, timeout=ANSWER_MOST
-        ).text()
-        return {line.split()[0] for line in listing.splitlines() if line.strip()}
+        return units_in(self.run(*living_words(pattern), timeout=ANSWER_MOST).stdout)
+
+
+def living_words(pattern: str) -> tuple[str, ...]:
+    """The words of `systemctl` that list the units that run, or begin to."""
+    return ("list-units", "--no-pager", "--plain", "--no-legend", "--full", _LIVING, pattern)
+
+
+def units_in(listing: bytes) -> set[str]:
+    """The names of the units in such a list."""
+    return {line.split()[0] for line in listing.decode("utf-8", "replace").splitlines() if line.strip()}
 
 
 def own_manager(environment: Mapping[str, str]) -> Manager | None:
     """Whose unit this process was started for, or None when it is no unit of hyperhive's."""
     told = environment.get(UNITS)
     return Manager(told) if told in list(Manager) else None
+
+
+def is_of_unit(name: str) -> bool:
+    """This process belongs to the unit of that name (proc_pid_cgroup(5))."""
+    try:
+        groups = _GROUPS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(name in line.split("/") for line in groups.splitlines())
 
 
 def notify(state: str, environment: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import selectors
 import signal
 import sys
 import termios
+import threading
 import time
 import tty
 from collections.abc import Iterator, Mapping, Sequence
@@ -202,6 +203,10 @@ def _raw(fd: int) -> Iterator[None]:
 @contextlib.contextmanager
 def leaving_in_order() -> Iterator[None]:
     """SIGTERM and SIGHUP end this process as an exit does, with whatever is to be done at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        # Signals come to the main thread, and whoever works in another one is told by it.
+        yield
+        return
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

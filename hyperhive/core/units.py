@@ -8,7 +8,9 @@ import msgspec
 
 from hyperhive.core import doorbell, systemd
 from hyperhive.core.errors import Invalid
+from hyperhive.core.hive import BOOT_TOLD
 from hyperhive.core.paths import Paths
+from hyperhive.core.runtimes import nspawn
 from hyperhive.core.systemd import Manager
 
 PREFIX: Final = "hyperhive-"
@@ -18,6 +20,8 @@ MARK: Final = "# Written by `hyperhive install`"
 STOP_MOST: Final = 20
 # What is needed to give agents' sockets to their groups, and to remove what agents' users have made.
 _RIGHTS: Final = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER"
+# Also to read the journal of a booted container as the user that owns it, and not as root.
+_READER_RIGHTS: Final = f"{_RIGHTS} CAP_SETGID CAP_SETUID"
 # What nothing in a container needs of the host, nor who makes one.
 _NEVER: Final = (
     "~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_BOOT CAP_SYS_TIME CAP_WAKE_ALARM CAP_SYS_PACCT CAP_SYSLOG CAP_MAC_ADMIN "
@@ -30,7 +34,8 @@ Lines = Sequence[tuple[str, str]]
 class Ground(msgspec.Struct, frozen=True):
     """What the texts are made for: whose systemd, which interpreter, which hive.
 
-    `variables` are what every unit is given; `touch` is the program of that name, which rings.
+    `variables` are what every unit is given; `touch` is the program of that name, which rings; `cli` is what the agent
+    CLI's unit is called in a container that is booted.
     """
 
     manager: Manager
@@ -39,6 +44,7 @@ class Ground(msgspec.Struct, frozen=True):
     paths: Paths
     variables: Mapping[str, str]
     touch: Path
+    cli: str
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -47,6 +53,11 @@ class Unit(msgspec.Struct, frozen=True):
     name: str
     text: str
     is_kept_up: bool
+
+
+def of_agent(name: str) -> str:
+    """The unit in which an agent's harness runs."""
+    return f"{PREFIX}agent@{name}.service"
 
 
 def units(ground: Ground, commands: Collection[str]) -> list[Unit]:
@@ -83,7 +94,7 @@ def _hub(ground: Ground) -> Unit:
             ("TimeoutStopSec", f"{STOP_MOST}s"),
             # A socket for each agent, and some for each connection.
             ("LimitNOFILE", "65536"),
-            *_hardened(ground),
+            *_hardened(ground, rights=_READER_RIGHTS),
             *_without_network(ground),
         ],
         wanted_by=ground.manager.target,
@@ -96,7 +107,11 @@ def _agent(ground: Ground) -> Unit:
         "agent@.service",
         about="Work through the mail of %i, an agent of hyperhive",
         after="hyperhive-hub.service",
-        service=[("ExecStart", _command(ground, "harness", "%i")), *_worker(ground, "agent")],
+        service=[
+            ("ExecStart", _command(ground, "harness", "%i")),
+            *([("ExecStopPost", _end_of_cli(ground))] if ground.manager is Manager.SYSTEM else []),
+            *_worker(ground, "agent"),
+        ],
     )
 
 
@@ -125,6 +140,13 @@ def _worker(ground: Ground, kind: str) -> Lines:
         ("KeyringMode", "private"),
         *([("CapabilityBoundingSet", _NEVER)] if ground.manager is Manager.SYSTEM else []),
     ]
+
+
+def _end_of_cli(ground: Ground) -> str:
+    """Ends the agent CLI where it outlives its harness, as a unit in a container of its own; nothing waits for that."""
+    machine = f"{nspawn.PREFIX}%i"
+    end = f"systemctl --no-block --machine={machine} stop {ground.cli}"
+    return f"-/bin/sh -c '[ ! -e /run/systemd/machines/{machine} ] || {end} >/dev/null 2>&1'"
 
 
 def _bell(ground: Ground, kind: str) -> str:
@@ -178,14 +200,17 @@ def _web(ground: Ground) -> Unit:
             ("Restart", "on-failure"),
             ("RestartSec", "5s"),
             ("TimeoutStopSec", f"{STOP_MOST}s"),
-            *_hardened(ground, families="AF_UNIX AF_INET AF_INET6"),
+            *_hardened(ground, rights=_READER_RIGHTS, families="AF_UNIX AF_INET AF_INET6"),
         ],
         wanted_by=ground.manager.target,
     )
 
 
-def _hardened(ground: Ground, *, families: str = "AF_UNIX") -> Lines:
-    """What holds for all that makes no container (systemd.exec(5)); `families` are the sockets that it may open."""
+def _hardened(ground: Ground, *, rights: str = _RIGHTS, families: str = "AF_UNIX") -> Lines:
+    """What holds for all that makes no container (systemd.exec(5)); `families` are the sockets that it may open.
+
+    `rights` are the capabilities that root's has.
+    """
     return [
         ("NoNewPrivileges", "yes"),
         ("LockPersonality", "yes"),
@@ -199,14 +224,14 @@ def _hardened(ground: Ground, *, families: str = "AF_UNIX") -> Lines:
         ("SystemCallErrorNumber", "EPERM"),
         ("KeyringMode", "private"),
         ("UMask", "0077"),
-        *(_closed(ground) if ground.manager is Manager.SYSTEM else ()),
+        *(_closed(ground, rights) if ground.manager is Manager.SYSTEM else ()),
     ]
 
 
-def _closed(ground: Ground) -> Lines:
+def _closed(ground: Ground, rights: str) -> Lines:
     """What only root's systemd can do: that of a user would need a user namespace, which not every machine gives it."""
     return [
-        ("CapabilityBoundingSet", _RIGHTS),
+        ("CapabilityBoundingSet", rights),
         ("ProtectSystem", "strict"),
         ("ReadWritePaths", _quoted(_plain(str(ground.paths.state)))),
         # Not hidden: the interpreter may lie there.
@@ -232,6 +257,8 @@ def _unit(
     ground: Ground, name: str, *, about: str, service: Lines, after: str | None = None, wanted_by: str | None = None
 ) -> Unit:
     variables = [("Environment", _quoted(_plain(f"{key}={value}"))) for key, value in sorted(ground.variables.items())]
+    # systemd.unit(5), SPECIFIERS: which start of the machine this is.
+    variables.append(("Environment", f"{BOOT_TOLD}=%b"))
     text = _text(
         ground,
         Unit=[

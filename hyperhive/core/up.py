@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
@@ -47,11 +47,15 @@ class Child(Protocol):
 
 
 class Part(NamedTuple):
-    """A part of the hive: a process that always lives, or with `every` one that works and ends, so many seconds apart."""
+    """A part of the hive: a process that always lives, or with `every` one that works and ends, so many seconds apart.
+
+    One that is `besides` may be kept by somebody else, or have no place: the others go on without it.
+    """
 
     name: str
     start: Callable[[Hive, Say], Child]
     every: float | None = None
+    besides: bool = False
 
 
 class _Command:
@@ -111,10 +115,11 @@ PARTS: Final = (
     _at_times("crash-watch", _watch, crash_watch.EVERY),
     _at_times("vacuum", _sweep, SWEEP_EVERY),
 )
+WEB: Final = Part("web", lambda hive, say: _Command("web"), besides=True)
 
 
-def run(hive: Hive, say: Say) -> None:
-    """Keep a hive up until SIGINT or SIGTERM; `say` is told a line about each thing that happens.
+def run(hive: Hive, say: Say, *, web: bool = False) -> None:
+    """Keep a hive up until SIGINT or SIGTERM, with `web` its dashboard too; `say` is told a line about each thing that happens.
 
     Raises `Conflict` when the hive is up already.
     """
@@ -124,14 +129,14 @@ def run(hive: Hive, say: Say) -> None:
     with Lock(hive.paths.lock("up")) as lock:
         if not lock.take():
             raise Conflict(f"this hive is up already: {holder(hive.paths.lock('up'))}", hint="hyperhive ps")
-        _keep_up(hive, say)
+        _keep_up(hive, say, (*PARTS, WEB) if web else PARTS)
 
 
-def _keep_up(hive: Hive, say: Say) -> None:
+def _keep_up(hive: Hive, say: Say, parts: Sequence[Part]) -> None:
     # A signal that is ignored is never waited for.
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, *ENDS])
-    keepers = [_Keeper(hive, part, say) for part in PARTS]
+    keepers = [_Keeper(hive, part, say) for part in parts]
     say(f"the hive in {hive.paths.state} is up; Ctrl-C ends it")
     ending = False
     try:
@@ -181,7 +186,8 @@ class _Keeper:
             return
         if every is None and now - self._begun > HEALTHY:
             self._crashes = 0
-        if every is None and code == Conflict.exit_code and self._crashes == len(BACK_OFF) - 1:
+        sole = every is None and not self._part.besides
+        if sole and code == Conflict.exit_code and self._crashes == len(BACK_OFF) - 1:
             # One that was left by a killed `up` would have ended by now.
             who = holder(self._hive.paths.lock(self._part.name))
             raise Conflict(f"somebody else keeps this hive up: {who}", hint="hyperhive ps")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from hyperhive.core import beneath
+from hyperhive.core import beneath, containers
 from hyperhive.core.errors import Unavailable
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
@@ -54,8 +54,10 @@ def _builds(folder: Path) -> set[int]:
 
 
 def _needed(hive: Hive, name: AgentName) -> set[int]:
-    """What is deployed, also for a tombstone, which a new agent of the name takes over; and what has not ended."""
+    """What is deployed, also for a tombstone, which a new agent of the name takes over; what has not ended; what runs still."""
     with hive.db.read():
         agent = AgentRow.get_or_none(AgentRow.name == name)
         under_way = DeploymentRow.select(DeploymentRow.number).where(DeploymentRow.agent == name, DeploymentRow.outcome.is_null())
-        return {row.number for row in under_way} | ({agent.deployed} if agent is not None and agent.deployed else set())
+        needed = {row.number for row in under_way} | {agent.deployed if agent is not None else None}
+    # A container that is booted goes on with what it was brought up with until a turn has it booted anew.
+    return {number for number in (*needed, containers.build_seen(hive, name)) if number is not None}

@@ -1,21 +1,25 @@
 """An agent's own page: how it is, what it says and does, what waits for it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
-from flask import Blueprint, Flask, render_template
+from flask import Blueprint, Flask, render_template, request
 
-from hyperhive.core import awaited, messages, operations, roster
-from hyperhive.core.errors import NotFound
+from hyperhive.core import awaited, journal, messages, operations, roster, turns, usage
+from hyperhive.core.agent_log import Unit
+from hyperhive.core.errors import HyperhiveError, Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.log import Log
-from hyperhive.core.model import AgentName, Message, OperationState, Wanted
-from hyperhive.web import agents, approvals, questions
+from hyperhive.core.login_dialogue import Dialogue, Said
+from hyperhive.core.model import AgentName, Message, OperationState, Wanted, parse_name
+from hyperhive.web import agents, approvals, prompt, questions
 from hyperhive.web.drawing import Drawing
 from hyperhive.web.here import hive, watched
 from hyperhive.web.live import Board
+from hyperhive.web.one_login import Login
 from hyperhive.web.pulse import Pulse
 from hyperhive.web.rows import Page
 from hyperhive.web.stream import Stream
@@ -26,6 +30,9 @@ bp = Blueprint("agent", __name__)
 
 # So many messages that wait for it are shown, the oldest first.
 _MAIL_MOST: Final = 50
+_LINES: Final = 500
+_TURNS: Final = 30
+_DAYS: Final = 14
 _OPERATIONS_MOST: Final = 10_000
 
 
@@ -42,6 +49,13 @@ class Standing(msgspec.Struct, frozen=True):
         return self.seen is not None and self.seen.agent.wanted is Wanted.DESTROYED
 
 
+class Access(msgspec.Struct, frozen=True):
+    """Whether an agent has a login, and how far one is that is under way from here, or was the last."""
+
+    is_there: bool
+    said: Said | None
+
+
 class Letter(msgspec.Struct, frozen=True):
     """A message that waits for an agent."""
 
@@ -52,8 +66,17 @@ def desk(of: Hive, app: Flask, pulse: Pulse, log: Log) -> Callable[[AgentName], 
     """What makes the live page of an agent."""
 
     def make(name: AgentName) -> Desk:
+        def begin() -> Dialogue:
+            return Dialogue(of, name, log, is_watched=lambda: board.is_open, say=tell)
+
+        def tell() -> None:
+            with suppress(HyperhiveError):
+                board.look()
+
         stream = Stream(of, name, Drawer(app.jinja_env, f"/agents/{name}"))
-        return Desk(Board(of, _drawn(of, app, name, stream), log, pulse, stream), stream)
+        login = Login(begin)
+        board = Board(of, _drawn(of, app, name, stream, login), log, pulse, stream)
+        return Desk(board, stream, login)
 
     return make
 
@@ -64,9 +87,14 @@ def page(name: str) -> str:
     agent = AgentName(roster.get(hive(), name).name)
     open_page = watched().of(agent)
     events = open_page.stream.newest()
-    found = open_page.board.look()
+    now = open_page.board.look()
     return render_template(
-        "agent/page.html", name=agent, page=found, events=events, signs={sign.key: sign for sign in found.signs}
+        "agent/page.html",
+        name=agent,
+        page=now,
+        signs={sign.key: sign for sign in now.signs},
+        events=events,
+        offered=prompt.OFFERED,
     )
 
 
@@ -83,7 +111,28 @@ def event(name: str, store: str, number: int) -> str:
     return render_template("agent/event_body.html", body=told(found, store).body)
 
 
-def _drawn(of: Hive, app: Flask, name: AgentName, stream: Stream) -> Callable[[], Page]:
+@bp.get("/agents/<name>/journal")
+def lines(name: str) -> str:
+    """The end of its journal, of one unit or of all."""
+    agent = parse_name(name)
+    unit = request.args.get("unit", "")
+    if unit and unit not in list(Unit):
+        raise Invalid(f"there is no unit {ascii(unit[:40])[1:-1]}", hint=", ".join(Unit))
+    units = (Unit(unit),) if unit else tuple(Unit)
+    return render_template("agent/journal.html", lines=journal.tail(hive(), agent, units=units, lines=_LINES))
+
+
+@bp.get("/agents/<name>/turns")
+def costs(name: str) -> str:
+    """How its last turns ended, and what all of them cost."""
+    found = turns.listed(hive(), name, limit=_TURNS)
+    days = usage.cost(hive(), name)
+    totals = {"turns": sum(one.turns for one in days), "cost": sum(one.cost_usd for one in days)}
+    totals["seconds"] = sum(one.seconds for one in days)
+    return render_template("agent/turns.html", turns=found[::-1], days=days[: -_DAYS - 1 : -1], totals=totals)
+
+
+def _drawn(of: Hive, app: Flask, name: AgentName, stream: Stream, login: Login) -> Callable[[], Page]:
     drawing = Drawing(app.jinja_env)
 
     def draw() -> Page:
@@ -101,6 +150,7 @@ def _drawn(of: Hive, app: Flask, name: AgentName, stream: Stream) -> Callable[[]
                 drawing.sign("agent/acts.html", "acts", one),
                 drawing.sign("agent/troubles.html", "troubles", one),
                 drawing.sign("agent/turn.html", "turn", one),
+                drawing.sign("agent/login.html", "login", Access(one.seen is not None and one.seen.agent.logged_in, login.said)),
                 drawing.sign("parts/down.html", "down", is_held(of.paths.lock("hub"))),
                 drawing.sign("parts/count.html", "count-mail", len(mail)),
             ),

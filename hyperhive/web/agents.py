@@ -1,15 +1,16 @@
 """Agents: a row each, and what can be done to one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
-from hyperhive.core import agent_toml, applied, awaited, holding, journal, operations, requests, reviews, roster
+from hyperhive.core import agent_toml, applied, awaited, deployments, holding, journal, requests, reviews, roster
+from hyperhive.core.agent_log import Unit
 from hyperhive.core.agent_view import Agent
-from hyperhive.core.errors import NotFound
+from hyperhive.core.errors import Invalid, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, Activity, AgentName, Blocked, Operation, OperationState, Verb, Wanted, parse_name
 from hyperhive.web.answers import said
@@ -17,8 +18,6 @@ from hyperhive.web.here import hive
 
 bp = Blueprint("agents", __name__)
 
-# All that waits or is under way; nobody looks at more.
-_OPERATIONS_MOST: Final = 10_000
 _LINES: Final = 200
 WAITS: Final = {
     Verb.START: "waits to start",
@@ -77,16 +76,14 @@ class Seen(msgspec.Struct, frozen=True):
         return [*([self.agent.blocked_reason] if self.agent.blocked_reason else []), *kept, *self.agent.warnings]
 
 
-def seen(of: Hive) -> Mapping[str, Seen]:
-    """Every agent by the key of its row."""
-    waits = awaited.numbers(of)
+def seen(of: Hive, *, waits: Sequence[Operation]) -> Mapping[str, Seen]:
+    """Every agent by the key of its row; `waits` is what was asked for of all of them."""
+    decisions = awaited.numbers(of)
     asked: dict[str, Operation] = {}
-    for one in operations.listed(of, limit=_OPERATIONS_MOST):
+    for one in waits:
         if one.state is OperationState.PENDING and one.verb in WAITS:
             asked.setdefault(one.agent, one)
-    return {
-        f"agent-{agent.name}": Seen(agent, asked.get(agent.name), tuple(waits.get(agent.name, ()))) for agent in roster.listed(of)
-    }
+    return {f"agent-{one.name}": Seen(one, asked.get(one.name), tuple(decisions.get(one.name, ()))) for one in roster.listed(of)}
 
 
 @bp.post("/agents/<name>/start")
@@ -125,21 +122,36 @@ def destroy(name: str) -> str:
 
 @bp.get("/agents/<name>/logs")
 def logs(name: str) -> str:
-    """The end of its journal."""
+    """The end of its journal: of one unit, or of all."""
     agent = _known(name)
-    return render_template("agents/logs.html", lines=journal.tail(hive(), agent, lines=_LINES))
+    return render_template("agents/logs.html", lines=journal.tail(hive(), agent, units=_units(), lines=_LINES))
 
 
 @bp.get("/agents/<name>/configuration")
 def configuration(name: str) -> str:
-    """What is applied now."""
+    """What is applied now, and by which deployment."""
     agent = _known(name)
     try:
         now = reviews.current(hive(), agent)
     except NotFound as error:
         return said(error.message)
     data = applied.read(hive(), agent, now.commit, agent_toml.FILE, most=agent_toml.FILE_MOST)
-    return render_template("agents/configuration.html", now=now, text=(data or b"").decode("utf-8", "replace"))
+    return render_template(
+        "agents/configuration.html",
+        name=agent,
+        now=deployments.get(hive(), now.number),
+        text=(data or b"").decode("utf-8", "replace"),
+    )
+
+
+def _units() -> Sequence[Unit]:
+    asked = request.args.get("unit", "")
+    if not asked:
+        return tuple(Unit)
+    try:
+        return (Unit(asked),)
+    except ValueError:
+        raise Invalid(f"{asked[:40]!a} is no unit of an agent", hint=f"one of {', '.join(Unit)}") from None
 
 
 def _known(name: str) -> AgentName:

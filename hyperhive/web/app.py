@@ -9,13 +9,37 @@ from simple_websocket import Server
 from hyperhive.core.hive import Hive
 from hyperhive.core.log import Log
 from hyperhive.core.model import parse_name
-from hyperhive.web import agent, agents, answers, approvals, dashboard, entry, guard, here, inbox, questions, text
+from hyperhive.web import (
+    agent,
+    agents,
+    answers,
+    api,
+    approvals,
+    dashboard,
+    deployments,
+    entry,
+    flow,
+    guard,
+    here,
+    inbox,
+    kept,
+    logins,
+    operations,
+    prompt,
+    questions,
+    repositories,
+    spawn,
+    text,
+)
 from hyperhive.web.compressing import compress
 from hyperhive.web.live import Board
 from hyperhive.web.pulse import Pulse
 from hyperhive.web.watched import Watched
 
-_ROOMS: Final = (entry.bp, dashboard.bp, agents.bp, agent.bp, approvals.bp, questions.bp, inbox.bp)
+_ROOMS: Final = (
+    entry.bp, dashboard.bp, agents.bp, agent.bp, prompt.bp, logins.bp, approvals.bp, spawn.bp, questions.bp, inbox.bp,
+    operations.bp, kept.bp, flow.bp, repositories.bp, deployments.bp, api.bp,
+)  # fmt: skip
 # The first thing that a page says names each of its rows.
 _HELLO_BYTES: Final = 1024 * 1024
 

@@ -8,16 +8,15 @@ from flask import Blueprint, render_template, request
 
 from hyperhive.core import approvals, reviews
 from hyperhive.core.approvals import Approval
-from hyperhive.core.config_changes import spelled
 from hyperhive.core.hive import Hive
 from hyperhive.core.model import OPERATOR, ApprovalKind
+from hyperhive.web import comparing
 from hyperhive.web.answers import said
 from hyperhive.web.here import hive
 
 bp = Blueprint("approvals", __name__)
 
 _ALL: Final = 10_000
-_TONES: Final = {"+": "added", "-": "removed", "@": "place", " ": "same"}
 
 
 def seen(of: Hive) -> tuple[Mapping[str, Approval], Mapping[str, Approval]]:
@@ -48,26 +47,7 @@ def deny(number: int) -> str:
 def review(number: int) -> str:
     """All that a proposal changes."""
     found = reviews.review(hive(), number)
-    changes = found.comparison.changes
-    return render_template(
-        "approvals/review.html",
-        review=found,
-        grows=[spelled(one) for one in changes or () if one.grows],
-        others=[spelled(one) for one in changes or () if not one.grows],
-        diff=lines(found.comparison.diff),
-    )
-
-
-def lines(diff: str) -> list[tuple[str, str]]:
-    """The lines of a difference, each with the tone in which it is shown."""
-    found: list[tuple[str, str]] = []
-    in_file = False
-    # Only git's own ends of lines: others that are in a file would make lines that it has not.
-    for line in diff.removesuffix("\n").split("\n") if diff else ():
-        # What stands before the first place of a file is about the file, also `---` and `+++`.
-        in_file = line.startswith("@@") or (in_file and not line.startswith("diff "))
-        found.append((_TONES.get(line[:1], "file") if in_file else "file", line.expandtabs(4)))
-    return found
+    return render_template("approvals/review.html", review=found, compared=comparing.compared(found.comparison))
 
 
 def given(asked: Approval) -> list[tuple[str, str]]:

@@ -8,10 +8,10 @@ from flask import Blueprint, Flask, render_template
 
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
-from hyperhive.core.model import Activity
-from hyperhive.web import agents, approvals, inbox, questions
+from hyperhive.core.model import Activity, Flavor
+from hyperhive.web import agents, approvals, flow, inbox, kept, news, operations, questions
 from hyperhive.web.drawing import Drawing
-from hyperhive.web.here import board, hive
+from hyperhive.web.here import board
 from hyperhive.web.rows import Page
 
 bp = Blueprint("dashboard", __name__)
@@ -33,17 +33,21 @@ def drawn(of: Hive, app: Flask) -> Callable[[], Page]:
     drawing = Drawing(app.jinja_env)
 
     def draw() -> Page:
-        everybody, asked, letters = agents.seen(of), questions.seen(of), inbox.seen(of)
+        waits = operations.waiting(of)
+        everybody, asked, letters = agents.seen(of, waits=waits), questions.seen(of), inbox.seen(of)
+        gone, passed = kept.seen(of, waits=waits), flow.seen(of)
         proposals, tools = approvals.seen(of)
         waiting = len(proposals) + len(tools) + len(asked)
+        up = is_held(of.paths.lock("hub"))
         standing = Standing(
-            up=is_held(of.paths.lock("hub")),
+            up=up,
             agents=len(everybody),
             working=sum(one.agent.turn.state in _WORKS for one in everybody.values()),
             waiting=waiting,
         )
         counts = {"agents": len(everybody), "questions": len(asked), "approvals": len(proposals), "tools": len(tools)}
-        counts["inbox"] = len(letters)
+        done = operations.seen(of, up=up, waits=waits)
+        counts |= {"inbox": len(letters), "kept": len(gone), "operations": len(done)}
         return Page(
             title=f"({waiting}) hyperhive" if waiting else "hyperhive",
             signs=(
@@ -56,7 +60,11 @@ def drawn(of: Hive, app: Flask) -> Callable[[], Page]:
                 "approvals": drawing.rows("approvals/row.html", proposals),
                 "questions": drawing.rows("questions/row.html", asked),
                 "inbox": drawing.rows("inbox/row.html", letters),
+                "operations": drawing.rows("operations/row.html", done),
+                "kept": drawing.rows("kept/row.html", gone),
+                "flow": drawing.rows("flow/row.html", passed),
                 "agents": drawing.rows("agents/row.html", everybody),
+                "news": drawing.rows("news/row.html", news.seen(of)),
             },
         )
 
@@ -67,4 +75,5 @@ def drawn(of: Hive, app: Flask) -> Callable[[], Page]:
 def dashboard() -> str:
     """The page as it is now."""
     page = board().look()
-    return render_template("dashboard.html", page=page, signs={sign.key: sign for sign in page.signs}, state=hive().paths.state)
+    signs = {sign.key: sign for sign in page.signs}
+    return render_template("dashboard.html", page=page, signs=signs, flavors=tuple(Flavor))

@@ -23,7 +23,7 @@ HELLO_MOST: Final = 10.0
 BEAT: Final = 15.0
 # How often a page that has gone is noticed, in seconds.
 _NOTICE: Final = 1.0
-# After a look that took a second, nobody looks for so many seconds; and never for longer than the second figure.
+# After a look that took a second of the processor, nobody looks for so many seconds; never for longer than the second figure.
 _REST: Final = 2.0
 _REST_MOST: Final = 1.0
 # Several commits that come together are one look.
@@ -71,7 +71,8 @@ class Board:
         self._clients = 0
         self._watched = False
         self._ended = False
-        self._messages: dict[int, tuple[Page, str]] = {}
+        self._making = threading.Lock()
+        self._messages: dict[int, tuple[Page, Page, str]] = {}
 
     def look(self) -> Page:
         """The page as it is now; whoever follows is told what is new. Raises what the core raises."""
@@ -86,8 +87,10 @@ class Board:
                 if self._page is not None and page.marks == self._page.marks and page.title == self._page.title:
                     return self._page
                 self._page = page
-                self._messages = {}
                 self._news.notify_all()
+            with self._making:
+                # Who comes late to an older state makes its own.
+                self._messages = {}
             return page
 
     @property
@@ -146,9 +149,9 @@ class Board:
                 content = self._message(seen, page) if seen is not None else _content(hello.have, page)
                 seen = page
             if self._tail is not None and now != came:
-                came = now
                 more, after = self._tail.since(after)
                 content += more
+            came = now
             if content:
                 self._send(socket, {"content": content})
             if time.monotonic() - beat > BEAT:
@@ -170,15 +173,13 @@ class Board:
 
     def _message(self, before: Page, page: Page) -> str:
         """What changed between two states, made once for all that saw the first."""
-        with self._news:
+        # All of them come at the same moment: one makes it, and the others wait for that.
+        with self._making:
             kept = self._messages.get(id(before))
-            if kept is not None and kept[0] is before:
-                return kept[1]
-        content = _content(before.marks, page, title=before.title)
-        with self._news:
-            if page is self._page:
-                self._messages[id(before)] = (before, content)
-        return content
+            if kept is None or kept[0] is not before or kept[1] is not page:
+                kept = (before, page, _content(before.marks, page, title=before.title))
+                self._messages[id(before)] = kept
+            return kept[2]
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -202,7 +203,7 @@ class Board:
             for _ in self._pulse.looks():
                 if self._is_alone():
                     return
-                begun = time.monotonic()
+                begun, used = time.monotonic(), time.thread_time()
                 try:
                     self._look_below()
                     version = self._hive.db.version()
@@ -214,7 +215,8 @@ class Board:
                 except HyperhiveError as error:
                     self._log(f"the hive cannot be looked at: {error.whole}")
                     seen = -1
-                time.sleep(min(max(_REST * (time.monotonic() - begun), _REST_LEAST), _REST_MOST))
+                # What others use of the machine meanwhile is no reason to see less.
+                time.sleep(min(max(_REST * (time.thread_time() - used), _REST_LEAST), _REST_MOST))
         except Exception:
             self._log.exception("the watcher ended")
             with self._news:

@@ -74,10 +74,8 @@ def told(event: Event, store: str) -> Told:
         case EventKind.PROMPT:
             numbers = data.get("messages")
             listed = ", ".join(map(str, numbers)) if isinstance(numbers, list) else ""
-            heading = f"turn {_text(data, 'turn')}"
-            if listed:
-                heading += f", message{'s' if ',' in listed else ''} {_line(listed)}"
-            return _with(_words(plainly, _text(data, "text"), lines=_OPEN_LINES), name=heading)
+            heading = f"turn {_text(data, 'turn')}" + (f", message{'s' if ',' in listed else ''} {listed}" if listed else "")
+            return _with(_words(plainly, _text(data, "text"), lines=_OPEN_LINES), name=_line(heading))
         case EventKind.TEXT:
             return _words(plainly, _text(data, "text"))
         case EventKind.NOTE:

@@ -8,6 +8,7 @@ import msgspec
 
 from hyperhive.core.model import AgentName
 from hyperhive.web.live import Board
+from hyperhive.web.one_login import Login
 from hyperhive.web.stream import Stream
 
 # So many that nobody looks at are kept as they were, for who comes back.
@@ -15,10 +16,16 @@ _IDLE_MOST: Final = 8
 
 
 class Desk(msgspec.Struct, frozen=True):
-    """An agent's page: its rows, and the stream below them."""
+    """An agent's page: its rows, the stream below them, and its login from there."""
 
     board: Board
     stream: Stream
+    login: Login
+
+    def end(self) -> None:
+        """Let all who have it open go."""
+        self.board.end()
+        self.login.end()
 
 
 class Watched:
@@ -40,7 +47,7 @@ class Watched:
             # The newest is the last.
             self._desks[name] = desk
             if self._ended:
-                desk.board.end()
+                desk.end()
             return desk
 
     def end(self) -> None:
@@ -48,4 +55,4 @@ class Watched:
         with self._lock:
             self._ended = True
             for desk in self._desks.values():
-                desk.board.end()
+                desk.end()

@@ -60,7 +60,7 @@ def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
         history.ask(hive, parse_name(name))
         history.turn(hive, parse_name(name), outcome, error=f"the reason of {name}")
     with hive.db.write():
-        AgentRow.update(keeps_events=False, base="hyperhive 0").where(AgentRow.name == "sue").execute()
+        AgentRow.update(keeps_events=False, base="hyperhive 0", runtime="nspawn").where(AgentRow.name == "sue").execute()
         AgentRow.update(
             blocked=Blocked.CRASHED, blocked_since=hive.now() - timedelta(minutes=5), blocked_reason="it crashed"
         ).where(AgentRow.name == "kim").execute()
@@ -86,6 +86,7 @@ def test_ps_says_the_state_of_each(hive: Hive, ada: AgentName) -> None:
     assert "  it crashed" in notes["kim"]
     assert "  not up to date: `hyperhive update sue`" in notes["sue"]
     assert "  nothing is kept: its events cannot be stored" in notes["sue"]
+    assert "  its container does not run: `hyperhive start sue`" in notes["sue"]
     assert not [line for line in notes["tom"] if "log" in line]
     assert "tom" not in shell.answer("ps")
 

@@ -85,12 +85,13 @@ def test_the_flow_says_why_a_message_died(hive: Hive, ada: AgentName) -> None:
 def test_a_notice_says_in_plain_words_what_it_is_about(hive: Hive, ada: AgentName) -> None:
     history.ask(hive, ada, "impossible")
     history.turn(hive, ada, Outcome.LOGIN, error="Not logged in")
-    stored = "needs_login: ada is not logged in. Only the operator can do that: `hyperhive login ada`."
+    (stored,) = (message.body for message in messages.flow(hive) if message.kind is MessageKind.NOTICE)
+    assert stored.startswith("needs_login: ada is not logged in (")
+    assert stored.endswith("). Only the operator can do that: `hyperhive login ada`.")
     for words in (["inbox"], ["messages"], ["read", "2"]):
         lines = shell.answer(*words).splitlines()
         assert any(line.startswith("2  hive → operator  0s ago, notice: needs login  ") for line in lines)
         assert "│ " + stored.removeprefix("needs_login: ") in lines
-    assert [message.body for message in messages.flow(hive) if message.kind is MessageKind.NOTICE] == [stored]
     assert f'"body": "{stored}"' in shell.answer("messages", "--json")
 
 

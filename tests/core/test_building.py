@@ -34,6 +34,9 @@ from tests.core.hives import ADA, BOB, EVE, program
 
 pytestmark = pytest.mark.box
 
+# Seconds that no other process of these tests sleeps.
+LONG = f"1000.{os.getpid()}"
+
 
 @pytest.fixture
 def narrow() -> Iterator[None]:
@@ -150,7 +153,7 @@ def test_what_is_built_is_seen_by_its_agent_whatever_others_are_and_the_umask_is
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_build_ends_with_the_process_that_carries_it_out(empty: Hive, home: Path, sent: signal.Signals) -> None:
     spawning.spawn(empty, ADA, runtime="bubblewrap", config=AgentConfig(role="first"), by=OPERATOR)
-    data = agent_toml.write(AgentConfig(role="second", build=("echo $$; exec sleep 1000.25",)))
+    data = agent_toml.write(AgentConfig(role="second", build=(f"echo $$; exec sleep {LONG}",)))
     approval = proposals.by_operator(empty, ADA, {building.FILE: data}, message="Be slow")
     operation = approvals.approve(empty, approval.number, by=OPERATOR).operation
     code = """
@@ -187,6 +190,6 @@ def sleeping() -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if process.read_bytes() == b"sleep\0" + b"1000.25\0":
+            if process.read_bytes() == f"sleep\0{LONG}\0".encode():
                 found.append(process.parent.name)
     return found

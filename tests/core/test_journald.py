@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core.errors import CommandFailed, Denied
+from hyperhive.core.errors import CommandFailed, Denied, Unavailable
 from hyperhive.core.journald import Entries
 
 # As journalctl 252 printed them with --output=json, but for the values.
@@ -30,11 +30,11 @@ def journalctl(*printed: str, errors: str = "", code: int = 0, after: str = "") 
     return ["sh", "-c", f"{wait}; {say}; echo {shlex.quote(errors)} >&2; exit {code}", "journalctl"]
 
 
-def newest(words: list[str], *, who: str = "", lines: int = 100) -> list[tuple[datetime | None, str]]:
-    return [(one.at, one.text) for one in Entries(words, who=who).newest(lines=lines, since=None, this_boot=True)]
+def newest(words: list[str], *, who: str = "nobody") -> list[tuple[datetime | None, str]]:
+    return [(one.at, one.text) for one in Entries(words, who=who, lines=100).newest()]
 
 
-def texts(*printed: str, who: str = "") -> list[str]:
+def texts(*printed: str, who: str = "nobody") -> list[str]:
     return [text for _, text in newest(journalctl(*printed), who=who)]
 
 
@@ -49,12 +49,12 @@ def test_the_newest_come_first_and_are_given_last() -> None:
 def test_what_is_asked_for_are_words_of_their_own() -> None:
     echo = ["sh", "-c", 'printf \'{"MESSAGE":"%s"}\\n\' "$*"', "journalctl", "--unit=x"]
     at = datetime(2026, 1, 31, 12, tzinfo=UTC)
-    (line,) = Entries(echo).newest(lines=7, since=at, this_boot=True)
+    (line,) = Entries(echo, who="x", lines=7, since=at).newest()
     asked = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_COMM,_PID"
     assert line.text == (
         f"--unit=x --output=json --all --no-pager {asked} --reverse --lines=7 --boot --since=@{at.timestamp():.0f}.000"
     )
-    (line,) = Entries(echo).newest(lines=7, since=None, this_boot=False)
+    (line,) = Entries(echo, who="x", lines=7, this_boot=False).newest()
     assert line.text.endswith(" --reverse --lines=7")
 
 
@@ -108,47 +108,67 @@ def test_of_too_much_the_newest_is_read(tmp_path: Path) -> None:
     assert 10 < len(found) < 50
 
 
-@pytest.mark.parametrize(
-    ("printed", "errors", "code"),
-    [
-        ((), "No journal files were opened due to insufficient permissions.", 1),
-        (("-- No entries --",), "Hint: You are currently not seeing messages from other users and the system.", 0),
-    ],
-)
-def test_who_may_not_read_is_told_what_helps(printed: tuple[str, ...], errors: str, code: int) -> None:
+def test_who_may_not_read_is_told_what_helps() -> None:
     with pytest.raises(Denied, match="group systemd-journal") as refused:
-        newest(journalctl(*printed, errors=errors, code=code))
+        newest(journalctl(errors="No journal files were opened due to insufficient permissions.", code=1))
     assert "usermod -aG systemd-journal" in (refused.value.hint or "")
 
 
-def test_a_hint_beside_entries_is_no_refusal_and_a_failure_is_shown_whole() -> None:
+def test_a_hint_is_no_refusal_and_a_failure_is_shown_whole() -> None:
     hint = "Hint: You are currently not seeing messages from other users and the system."
     assert len(newest(journalctl(entry(1, '"mine"'), errors=hint))) == 1
+    assert newest(journalctl("-- No entries --", errors=hint)) == []
     with pytest.raises(CommandFailed, match="failed with code 1") as failed:
         newest(journalctl(errors="No machine 'x' known", code=1))
     assert failed.value.output == "No machine 'x' known\n"
 
 
 def test_what_comes_is_read_from_where_it_was_left() -> None:
-    entries = Entries(journalctl(entry(1, '"old"'), after='printf \'{"MESSAGE":"%s"}\\n\' "$*"'))
-    assert [one.text for one in entries.newest(lines=10, since=None, this_boot=True)] == ["cron[42]: old"]
-    fd = entries.follow()
+    words = journalctl(entry(1, '"old"'), after='printf \'{"MESSAGE":"%s"}\\n\' "$*"')
+    entries = Entries(words, who="x", lines=10)
     try:
+        assert [one.text for one in entries.newest()] == ["cron[42]: old"]
+        entries.follow()
+        fd = entries.fileno()
+        assert fd is not None
         assert select.select([fd], [], [], 30)[0]
         (line,) = entries.more()
         assert line.text.endswith(" --follow --no-tail --after-cursor=s=1f;i=1;b=b34;m=1;t=2;x=3")
+        assert entries.more() == []
     finally:
         entries.close()
     assert not os.path.exists(f"/proc/{os.getpid()}/fd/{fd}")
 
 
 def test_a_reader_that_ends_says_why() -> None:
-    entries = Entries(["sh", "-c", "case $* in *--follow*) echo gone >&2; exit 1;; esac", "journalctl"])
-    assert entries.newest(lines=1, since=None, this_boot=True) == []
-    fd = entries.follow()
+    for ends, error in (("echo gone >&2; exit 1", CommandFailed), ("exit 0", Unavailable)):
+        entries = Entries(["sh", "-c", f"case $* in *--follow*) {ends};; esac", "journalctl"], who="x", lines=1)
+        try:
+            assert entries.newest() == []
+            entries.follow()
+            fd = entries.fileno()
+            assert fd is not None
+            assert select.select([fd], [], [], 30)[0]
+            with pytest.raises(error):
+                entries.more()
+        finally:
+            entries.close()
+
+
+def test_a_journal_that_an_agent_has_spoilt_says_so_and_hides_nothing_else() -> None:
+    gone = Entries(journalctl(errors="Failed to open /x: No such file", code=1), who="x", lines=1, is_foreign=True)
+    (line,) = gone.newest()
+    assert line.text == "(its own journal cannot be read: Failed to open /x: No such file)"
+    gone.follow()
+    assert (gone.fileno(), gone.more()) == (None, [])
+    ends = Entries(["sh", "-c", "case $* in *--follow*) exit 0;; esac", "journalctl"], who="x", lines=1, is_foreign=True)
     try:
+        assert ends.newest() == []
+        ends.follow()
+        fd = ends.fileno()
+        assert fd is not None
         assert select.select([fd], [], [], 30)[0]
-        with pytest.raises(CommandFailed, match="failed with code 1"):
-            entries.more()
+        assert [one.text for one in ends.more()] == ["(its own journal cannot be read: journalctl has ended)"]
+        assert (ends.fileno(), ends.more()) == (None, [])
     finally:
-        entries.close()
+        ends.close()

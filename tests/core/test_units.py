@@ -24,6 +24,7 @@ GROUND = Ground(
     paths=Paths(config=Path("/etc/hyperhive"), state=Path("/var/lib/hyperhive")),
     variables={"LANG": "C.UTF-8"},
     touch=Path("/usr/bin/touch"),
+    cli="the-cli.service",
 )
 # What systemd expands in one place or another (systemd.syntax(7), systemd.unit(5), systemd.service(5)).
 ODD = 'a b%i"c\\d$HOME;e'
@@ -55,7 +56,10 @@ def test_each_command_that_is_there_has_its_units() -> None:
 def test_a_users_units_ask_for_nothing_that_needs_a_namespace() -> None:
     hub = texts(msgspec.structs.replace(GROUND, manager=Manager.USER))["hyperhive-hub.service"]
     assert not [line for line in hub.splitlines() if line.startswith(("Private", "Protect", "Capability", "ReadWrite"))]
-    assert (values(hub, "WantedBy"), values(hub, "Environment")) == (["default.target"], ["LANG=C.UTF-8", "HYPERHIVE_UNITS=user"])
+    agent = texts(msgspec.structs.replace(GROUND, manager=Manager.USER))["hyperhive-agent@.service"]
+    assert values(agent, "ExecStopPost") == ["/usr/bin/touch /var/lib/hyperhive/wake/agent@%i=${EXIT_STATUS}"]
+    assert values(hub, "WantedBy") == ["default.target"]
+    assert values(hub, "Environment") == ["LANG=C.UTF-8", "HYPERHIVE_BOOT=%b", "HYPERHIVE_UNITS=user"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
@@ -82,7 +86,7 @@ def test_odd_paths_and_variables_reach_the_program_as_they_are(tmp_path: Path) -
     assert values(hub, "Environment")[0] == f'"PATH=/bin:{plain}"'
     # Only here begins a dollar a variable, and that of the status is meant.
     bell = f"{tmp_path}/{plain}/wake/agent@%i=".replace("$", "$$").replace("%%i=", "%i=") + "${EXIT_STATUS}"
-    assert values(agent, "ExecStopPost") == [f'/usr/bin/touch "{bell}"']
+    assert values(agent, "ExecStopPost")[1:] == [f'/usr/bin/touch "{bell}"']
 
 
 @pytest.mark.parametrize("path", ["/opt/a\nUser=nobody", "/opt/\x7f", '/opt/"', "/opt/\\"])

@@ -47,10 +47,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Kept:
     """A part that is kept, with all that was said and started."""
 
-    def __init__(self, hive: Hive, every: float | None) -> None:
+    def __init__(self, hive: Hive, every: float | None, *, besides: bool = False) -> None:
         self.started: list[Fake] = []
         self.said: list[str] = []
-        self.keeper = up._Keeper(hive, up.Part("thing", lambda *_: self.start(), every), self.said.append)
+        self.keeper = up._Keeper(hive, up.Part("thing", lambda *_: self.start(), every, besides), self.said.append)
 
     def start(self) -> Fake:
         self.started.append(Fake())
@@ -227,3 +227,13 @@ def test_it_is_swept_first_when_the_hive_comes_up_then_hourly(hive: Hive, clock:
     clock.now += 0.2
     kept.end(7)
     assert kept.said == [f"the thing ended with code 7; it is started again in 3599.8 s ({hive.paths.log}/thing.log)"]
+
+
+def test_what_is_besides_the_hive_and_has_no_place_is_tried_ever_later_and_ends_nothing(hive: Hive, clock: Clock) -> None:
+    kept = Kept(hive, None, besides=True)
+    kept.keeper.look()
+    for _ in range(2 * len(up.BACK_OFF)):
+        clock.now = kept.end(Conflict.exit_code)
+        kept.keeper.look()
+    assert len(kept.started) == 2 * len(up.BACK_OFF) + 1
+    assert kept.said[-1].startswith("the thing ended with code 5; it is started again in 30 s")

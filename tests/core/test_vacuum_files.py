@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import beneath, builds, vacuum
+from hyperhive.core import beneath, builds, container_root, vacuum
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
@@ -67,6 +67,17 @@ def test_what_a_destroyed_agent_would_be_made_anew_from_stays(hive: Hive) -> Non
     set_row(hive, ADA, deployed=2, wanted=Wanted.DESTROYED)
     assert vacuum.run(hive).builds == 1
     assert left(hive) == ["2"]
+
+
+def test_what_a_booted_container_was_brought_up_with_stays(hive: Hive) -> None:
+    settings(hive, "builds = 0")
+    for number in (1, 2, 3):
+        a_build(hive, number)
+    set_row(hive, ADA, deployed=3)
+    hive.paths.agent_container(ADA).mkdir(parents=True)
+    container_root.write_note(hive, ADA, b'{"stamp":"s","boot":null,"build":2}')
+    assert vacuum.run(hive).builds == 1
+    assert left(hive) == ["2", "3"]
 
 
 def test_nothing_is_taken_from_an_agent_whose_programs_run(hive: Hive) -> None:

@@ -11,12 +11,12 @@ PACKAGE = ROOT / "hyperhive"
 # From the ground up. A name that is a package stands for all that is in it.
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "", "core", "core.changes", "core.errors", "core.forked", "core.log", "core.output", "core.overrides",
+        "", "core", "core.as_json", "core.changes", "core.errors", "core.forked", "core.log", "core.output", "core.overrides",
         "core.process", "core.safe_text", "core.tool_words", "core.words",
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.agent_view", "core.api_hosts", "core.client_hello", "core.config",
-        "core.config_changes", "core.crontab", "core.model", "core.paths", "core.proxy_request", "core.services",
+        "core.config_changes", "core.crontab", "core.model", "core.paths", "core.proxy_request", "core.services", "core.since",
         "prompts",
     ),
     "resources": (
@@ -30,17 +30,17 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "use-cases": (
         "core.access", "core.agent_record", "core.agents", "core.approvals", "core.awaited", "core.bases", "core.box",
-        "core.build_lines", "core.building", "core.builds", "core.cli_session", "core.conditions",
+        "core.build_lines", "core.building", "core.builds", "core.cli_session", "core.commits", "core.conditions",
         "core.container_root", "core.containers", "core.crash_watch", "core.custody", "core.deploying",
         "core.deployments", "core.doctor", "core.eligibility", "core.follow", "core.harness", "core.holding",
         "core.housekeeping", "core.hub", "core.hub_harnesses", "core.hub_operations", "core.hub_sockets",
-        "core.identity", "core.install", "core.interventions", "core.journal", "core.leases", "core.letters",
-        "core.login", "core.messages", "core.notices", "core.numbers", "core.observations", "core.open_turn",
-        "core.operate", "core.operations", "core.pending", "core.permits", "core.proposals", "core.publishing",
-        "core.question_limits", "core.questions", "core.remains", "core.requests", "core.restarts", "core.rests",
-        "core.reviews", "core.roster", "core.spawning", "core.tombstones", "core.tool_rules", "core.turn_desk",
-        "core.turns", "core.up", "core.usage", "core.vacuum", "core.vacuum_builds", "core.vacuum_events",
-        "core.vacuum_logs", "core.vacuum_rows", "core.wishes",
+        "core.identity", "core.install", "core.interventions", "core.journal", "core.journals", "core.kept_state", "core.leases",
+        "core.letters", "core.login", "core.login_command", "core.login_dialogue", "core.messages", "core.notices",
+        "core.numbers", "core.observations", "core.open_turn", "core.operate", "core.operations", "core.pending",
+        "core.permits", "core.proposals", "core.publishing", "core.question_limits", "core.questions", "core.readings",
+        "core.remains", "core.requests", "core.restarts", "core.rests", "core.reviews", "core.roster", "core.spawning",
+        "core.tombstones", "core.tool_rules", "core.turn_desk", "core.turns", "core.up", "core.usage", "core.vacuum",
+        "core.vacuum_builds", "core.vacuum_events", "core.vacuum_logs", "core.vacuum_rows", "core.wishes",
     ),
     "faces": (
         "__main__", "cli", "demo", "mcp", "web",

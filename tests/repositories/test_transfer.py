@@ -16,12 +16,13 @@ import pytest
 from hyperhive.core import applied, process
 from hyperhive.core.errors import Expired, Invalid, NotFound, Unavailable
 from hyperhive.core.hive import Hive
+from tests.faults.chance import rounds
 from tests.repositories import hand
 from tests.repositories.boxes import UID, Manager
 from tests.repositories.hand import ADA
 
 pytestmark = pytest.mark.box
-ROUNDS = int(os.environ.get("HYPERHIVE_ROUNDS", "8"))
+ROUNDS = rounds(8)
 
 
 @pytest.fixture

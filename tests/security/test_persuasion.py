@@ -11,6 +11,7 @@ import pytest
 
 from hyperhive.core import agents, applied, approvals, messages, operate, operations, proposals
 from hyperhive.core.hive import Hive
+from hyperhive.core.locks import Lock
 from hyperhive.core.model import OPERATOR, AgentName, ApprovalKind, ApprovalState, Verb
 from hyperhive.core.tables import (
     AgentRow,
@@ -227,8 +228,11 @@ def _standing(row: dict[str, Any]) -> tuple[ApprovalState, str | None]:
     return row["state"], row["decided_by"]
 
 
-def prepare(hive: Swarm) -> str:
-    """A hive in which things wait for the operator; gives back the commit that bob runs on."""
+def prepare(hive: Swarm, harness: Lock) -> str:
+    """A hive in which things wait for the operator; gives back the commit that bob runs on.
+
+    `harness` is zoe's: what a turn has asked for waits for as long as that lives.
+    """
     # Nobody is to have a turn meanwhile: what is said to another agent is not what is looked at here.
     hive.configure(command=["/bin/false"])
     hive.spawn("mona", manager=True)
@@ -239,6 +243,7 @@ def prepare(hive: Swarm) -> str:
     proposals.by_operator(hive.hive, BOB, {"notes": b"1"}, message="Take a note")
     # Of one that nobody wakes: a harness that begins would withdraw it.
     agents.stop(hive.hive, ZOE, by=OPERATOR)
+    assert harness.take()
     approvals.ask_tool(
         hive.hive, ZOE, epoch=1, turn=1, request="r", tool="Bash", given="{}", deadline=hive.hive.now().replace(year=9000)
     )
@@ -251,8 +256,8 @@ def settled(hive: Swarm) -> None:
 
 
 def test_a_manager_that_tries_everything_changes_nothing(home: Path, outside: Path) -> None:
-    with Swarm(home, lambda request: say("yes")) as hive:
-        commit = prepare(hive)
+    with Swarm(home, lambda request: say("yes")) as hive, Lock(hive.hive.paths.harness_lock(ZOE)) as harness:
+        commit = prepare(hive, harness)
         before = look(hive.hive, outside)
         wanted = calls(outside, commit)
         assert {tool.name for tool in (*worker.TOOLS, *manager.TOOLS)} <= {name for name, _ in wanted}
@@ -279,8 +284,8 @@ def test_a_manager_that_tries_everything_changes_nothing(home: Path, outside: Pa
 
 
 def test_a_worker_that_tries_everything_changes_nothing_and_gets_no_managers_tool(home: Path, outside: Path) -> None:
-    with Swarm(home, lambda request: say("yes")) as hive:
-        commit = prepare(hive)
+    with Swarm(home, lambda request: say("yes")) as hive, Lock(hive.hive.paths.harness_lock(ZOE)) as harness:
+        commit = prepare(hive, harness)
         before = look(hive.hive, outside)
         wanted = calls(outside, commit)
         answers = speak(str(hive.hive.paths.agent_socket(ADA)), wanted)

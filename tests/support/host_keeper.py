@@ -129,13 +129,16 @@ def boot(command: list[str]) -> int | None:
         selector = ends.enter_context(selectors.DefaultSelector())
         for source in (notify.fileno(), ended, sys.stdin.fileno()):
             selector.register(source, selectors.EVENT_READ)
+        is_up = False
         while True:
             ready = {key.fd for key, _ in selector.select()}
             if sys.stdin.fileno() in ready:
                 return None
             if ended in ready:
                 return child.wait()
-            if "READY=1" in notify.recv(4096).decode().splitlines():
+            if "READY=1" in notify.recv(4096).decode().splitlines() and not is_up:
+                # It says so again whenever its units are read anew.
+                is_up = True
                 print(f"ready {child_of(child_of(child.pid))}", flush=True)
 
 

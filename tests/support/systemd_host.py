@@ -72,7 +72,8 @@ class SystemdHost:
         return [
             *self.enter, "systemd-run", "--pipe", "--wait", "--collect", "--quiet", "--service-type=exec",
             *([f"--uid={user}"] if user else []), *(f"--setenv={name}={value}" for name, value in variables.items()),
-            "--", *(str(word) for word in argv),
+            # systemd would put variables in place of these.
+            "--", *(str(word).replace("$", "$$") for word in argv),
         ]  # fmt: skip
 
     def run(

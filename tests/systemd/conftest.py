@@ -1,4 +1,4 @@
-"""One host for all facts about a hive that systemd keeps up."""
+"""A host for the facts of a module about a hive that systemd keeps up."""
 
 import shutil
 import tempfile
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive.demo.model_api import Brain
 from hyperhive.demo.reply import Reply, say
 from hyperhive.demo.request import Request
 from tests.systemd.hosted import Hosted
@@ -17,15 +18,21 @@ _FAILED = pytest.StashKey[bool]()
 
 
 class Model:
-    """A model that answers at once, or when it is told to."""
+    """A model that answers at once, or when it is told to, as its brain says."""
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.brain: Brain = done
 
     def __call__(self, request: Request) -> Reply:
         self.may_answer.wait(60)
-        return say("done")
+        return self.brain(request)
+
+
+def done(request: Request) -> Reply:
+    """Say nothing of interest."""
+    return say("done")
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +41,12 @@ def model() -> Model:
     return Model()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(model: Model) -> Iterator[Hosted]:
-    """The machine's own hive in a host of its own, installed once."""
+    """The machine's own hive in a host of its own, installed once for the facts of a module.
+
+    After a restart of the host its agents reach the model no more: that listens in the network from before.
+    """
     home = Path(tempfile.mkdtemp(prefix="h", dir=Path(tempfile.gettempdir()).parent))
     with hosted_in(home, model) as found:
         yield found
@@ -50,6 +60,7 @@ def hosted(whole: Hosted, model: Model, request: pytest.FixtureRequest) -> Itera
     whole.use_stand_in()
     yield whole
     model.may_answer.set()
+    model.brain = done
     if request.node.stash.get(_FAILED, False):
         print(whole.host.journal("--lines=150"))
 

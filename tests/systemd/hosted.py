@@ -1,5 +1,6 @@
 """A hive that is kept up by a real systemd: installed in a throw-away host, looked at from outside."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -8,7 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from hyperhive.core import doorbell
+import msgspec
+from typing_extensions import override
+
+from hyperhive.core import agent_config, doorbell
+from hyperhive.core.agent_config import AgentConfig
+from hyperhive.core.hive import BOOT_TOLD
+from hyperhive.core.model import AgentName, parse_name
 from hyperhive.demo.model_api import Brain
 from tests.faults import stand_in
 from tests.support.swarm import Swarm
@@ -27,6 +34,12 @@ mkdir -p {PLACE}/source
 cp -r {shlex.quote(str(ROOT / "hyperhive"))} {PLACE}/source/
 {shlex.quote(sys.base_prefix)}/bin/python3 -m venv --without-pip {PLACE}/venv
 printf '%s\\n' {PLACE}/source {PACKAGES} >$({PYTHON} -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tests.pth
+"""
+SPAWN = """
+import sys
+from hyperhive.core import agent_config, hive, model, spawning
+name, config = model.parse_name(sys.argv[1]), agent_config.parse(sys.argv[3].encode())
+spawning.spawn(hive.open_hive(), name, config=config, runtime=sys.argv[2], by=model.OPERATOR)
 """
 
 
@@ -47,10 +60,25 @@ class Hosted(Swarm):
             super().__init__(home, brain, up=False, **settings)  # type: ignore[arg-type]  # whatever hive.toml takes
 
     def run(
-        self, *words: str, check: bool = True, env: Mapping[str, str] | None = None, user: str | None = None
+        self, *words: str, check: bool = True, env: Mapping[str, str] | None = None, user: str | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of hyperhive inside."""
-        return self.host.run([*HYPERHIVE, *words], check=check, env=env, user=user)
+        return self.host.run([*HYPERHIVE, *words], check=check, env=env, user=user, stdin=stdin)
+
+    @override
+    def spawn(self, name: str = "ada", *, manager: bool = False, turn_seconds: float = 60.0, **config: object) -> AgentName:
+        """Make an agent, as a process inside would: it knows the host's start, and not that of the machine around it."""
+        os.environ[BOOT_TOLD] = self.host.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip().replace("-", "")
+        try:
+            return super().spawn(name, manager=manager, turn_seconds=turn_seconds, **config)
+        finally:
+            del os.environ[BOOT_TOLD]
+
+    def spawn_inside(self, name: str, *, runtime: str, **config: object) -> AgentName:
+        """Make an agent by a process of the host's, as only the machine's own hive may."""
+        given = agent_config.encode(msgspec.convert(config, AgentConfig, strict=False)).decode()
+        self.host.run([PYTHON, "-c", SPAWN, name, runtime, given])
+        return parse_name(name)
 
     def use_stand_in(self, mode: str = "good") -> None:
         """Give the agents a stand-in for their CLI, which answers at once."""

@@ -144,6 +144,7 @@ def test_where_no_systemd_runs_it_says_what_to_do_and_cron_keeps_the_hive_up(mac
     assert [re.sub(r" LANG=.* -m hyperhive ", " … ", line) for line in lines] == [
         "@reboot … hub --unless-up",
         "* * * * * … hub --unless-up",
+        "* * * * * … crash-watch --every 10 --for 55",
         "@reboot … vacuum",
         "@hourly … vacuum",
     ]

@@ -1,5 +1,6 @@
 """A hive that systemd keeps up: agents wake, whatever is killed comes back, and it outlives its hub and its machine."""
 
+import re
 import signal
 from functools import partial
 
@@ -8,9 +9,10 @@ import pytest
 from hyperhive.core import doorbell, folders, operations, questions
 from hyperhive.core.locks import is_held
 from hyperhive.core.model import OPERATOR, AgentName, MessageState, OperationState, Outcome, QuestionOutcome, Verb
+from hyperhive.core.tables import AgentRow, ObservationRow
 from tests.core.hives import add_agent
 from tests.systemd.conftest import Model
-from tests.systemd.hosted import Hosted
+from tests.systemd.hosted import PYTHON, Hosted
 
 pytestmark = [pytest.mark.systemd, pytest.mark.box, pytest.mark.xdist_group("systemd")]
 HUB = "hyperhive-hub.service"
@@ -21,6 +23,19 @@ EACH = 30
 
 def unit(name: str) -> str:
     return f"hyperhive-agent@{name}.service"
+
+
+def told(hosted: Hosted, name: str) -> list[str]:
+    """What the operator was told of crashes of this agent."""
+    return [one.body for one in hosted.inbox() if re.match(rf"container_crash: (the container of )?{name} ", one.body)]
+
+
+def passes(hosted: Hosted, command: str) -> int:
+    """When the last pass of a timer's service ended well, in microseconds since the boot; 0 before the first."""
+    state = hosted.host.systemctl("show", "--property=Result,ExecMainExitTimestampMonotonic", f"hyperhive-{command}.service")
+    values = dict(line.split("=") for line in state.splitlines())
+    assert values["Result"] == "success"
+    return int(values["ExecMainExitTimestampMonotonic"])
 
 
 @pytest.mark.claude
@@ -75,6 +90,13 @@ def test_a_hub_that_is_killed_is_back_and_serves(hosted: Hosted) -> None:
     assert hosted.ended(hosted.send("fox", "good morning").number).state is MessageState.ACKNOWLEDGED
 
 
+def test_the_dashboard_is_served(hosted: Hosted) -> None:
+    where = hosted.run("web", "login").stdout.strip()
+    asked = f"import urllib.request; print(urllib.request.urlopen({where!r}).read().decode())"
+    hosted.until(lambda: hosted.state_of("hyperhive-web.service") == "active", "it is up")
+    assert "hyperhive" in hosted.host.run([PYTHON, "-c", asked]).stdout
+
+
 @pytest.mark.claude
 def test_a_harness_that_is_killed_in_its_turn_is_started_again_with_its_message(hosted: Hosted, model: Model) -> None:
     hosted.use_claude()
@@ -89,6 +111,23 @@ def test_a_harness_that_is_killed_in_its_turn_is_started_again_with_its_message(
     assert (ended.state, ended.attempt) == (MessageState.ACKNOWLEDGED, 0)
     assert hosted.outcomes("gus")[-1] is Outcome.OK
     assert f"the harness of gus was ended by signal {signal.SIGKILL}" in hosted.host.journal(f"--unit={HUB}")
+    hosted.until(lambda: told(hosted, "gus"), "the operator is told")
+
+
+def test_both_timers_have_fired(hosted: Hosted) -> None:
+    for command in ("crash-watch", "vacuum"):
+        hosted.until(partial(passes, hosted, command), f"{command} has run")
+
+
+def test_all_units_know_the_same_start_of_the_machine(hosted: Hosted) -> None:
+    """Some are closed off with a /proc of their own, which in a machine that is a container shows the one around it."""
+    name = hosted.spawn("hal")
+    hosted.ended(hosted.send(name, "good morning").number)
+    known = hosted.host.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
+    hosted.host.systemctl("start", "hyperhive-crash-watch.service")
+    with hosted.hive.db.read():
+        seen, epoch = ObservationRow.get(ObservationRow.agent == name).boot, AgentRow.get(AgentRow.name == name).boot
+    assert (seen, epoch) == (known, known)
 
 
 def test_three_hundred_agents_are_served(hosted: Hosted) -> None:

@@ -31,11 +31,13 @@ class Look:
         self._chromium = chromium
         self._contexts: list[BrowserContext] = []
 
-    def page(self, **how: Any) -> Page:
-        """The dashboard, open in a browser of its own; `how` is what the browser is like."""
+    def page(self, *, script: str = "", **how: Any) -> Page:
+        """The dashboard, open in a browser of its own; `how` is what the browser is like, and `script` runs before any page's."""
         context = self._chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **how})
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE)
+        if script:
+            context.add_init_script(script)
         page = context.new_page()
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))

@@ -191,3 +191,26 @@ def test_what_was_seen_when_the_last_page_was_here_is_no_news(board: Board, numb
     with followed(board) as (reader, _):
         reader.say({"number": old})
         assert MARK.findall(str(reader.hear())) == [("number", numbers.mark)]
+
+
+def test_a_page_that_waits_does_nothing_else(board: Board, numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = 0
+    wait = Board._wait
+
+    def counted(self: Board, seen: Page | None, came: int) -> tuple[Page | None, int, bool]:
+        nonlocal waits
+        waits += 1
+        return wait(self, seen, came)
+
+    monkeypatch.setattr(live, "_NOTICE", PATIENCE)
+    monkeypatch.setattr(Board, "_wait", counted)
+    with followed(board) as (reader, _):
+        reader.say({})
+        reader.hear()
+        for _ in range(20):
+            numbers.number += 1
+            board.look()
+            reader.hear()
+        # Once for each state, and once for the next.
+        assert waits <= 22
+        board.end()

@@ -8,10 +8,12 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
+from hyperhive.core import approvals, reviews
 from hyperhive.core.hive import Hive
+from hyperhive.core.model import ApprovalKind
 from tests.core.hives import hive_in
 from tests.web.looking import Look
-from tests.web.scene import working_day
+from tests.web.scene import BLOG, working_day
 
 pytestmark = pytest.mark.browser
 
@@ -63,6 +65,20 @@ def test_nothing_is_too_faint_nameless_or_out_of_order(look: Look, theme: str) -
     # The control: a button that nobody can name is found.
     page.evaluate("document.querySelector('#ask-yes').textContent = ''")
     assert [one for one in complaints(page) if one.startswith("button-name")]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_rooms_around_it_can_be_read_too(look: Look, hive: Hive, theme: str) -> None:
+    commit = reviews.current(hive, BLOG).commit
+    other = approvals.listed(hive, kinds=[ApprovalKind.CONFIG])[0].commit
+    page = look.page(color_scheme=theme, reduced_motion="reduce")
+    for room in ("", "/blog", f"/blog/{commit}", f"/blog/{commit}/to/{other}", f"/blog/{commit}/files/agent.toml"):
+        page.goto(f"{look.site.url}/repositories{room}")
+        assert complaints(page) == [], room
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], room
+    page.goto(f"{look.site.url}/deployments")
+    assert complaints(page) == []
 
 
 def test_nothing_moves_for_who_wants_that(look: Look) -> None:

@@ -153,7 +153,7 @@ def test_sessions_have_these_keys_in_json(hive: Hive) -> None:
     assert (found["kind"], found["label"], found["ends_at"]) == ("token", "backup", None)
 
 
-@pytest.mark.parametrize("words", [["web"], ["web", "login"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["web"], ["web", "login"], ["up", "--web"]], ids=" ".join)
 def test_what_is_missing_is_said_with_what_to_install(hive: Hive, words: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 7
@@ -165,3 +165,19 @@ def test_what_is_missing_is_said_with_what_to_install(hive: Hive, words: list[st
 def test_no_other_command_needs_any_of_it(hive: Hive, words: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_hive_that_is_up_serves_it_too_and_ends_it(hive: Hive, home: Path) -> None:
+    (home / "hive.toml").write_text('[web]\nbind = "127.0.0.1:0"\n')
+    with shell.running("up", "--web") as up:
+        assert up.stderr is not None
+        said = [up.stderr.readline()]
+        while "the dashboard listens on " not in said[-1]:
+            assert said[-1], said
+            said.append(up.stderr.readline())
+        link = shell.answer("web", "login").strip()
+        with urllib.request.urlopen(link, timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(PATIENCE) == 0
+        assert not is_held(hive.paths.lock("web"))

@@ -1,5 +1,6 @@
 """What can be done from the screen: each is one call of the core, and says what was done."""
 
+from hyperhive.cli import notes
 from hyperhive.cli.watch.matter_page import MatterPage
 from hyperhive.core import approvals, doorbell, questions, wishes
 from hyperhive.core.hive import Hive
@@ -18,7 +19,7 @@ def approve(hive: Hive, page: MatterPage) -> str:
     doorbell.ring_hive(hive.paths)
     if is_held(hive.paths.lock("hub")):
         return f"{page.number} is approved; the hive builds it, see the events of {page.agent}"
-    return f"{page.number} is approved; it waits for `hyperhive up`, ten minutes at most"
+    return f"{page.number} is approved; it waits for `{notes.how_to_start()}`, ten minutes at most"
 
 
 def deny(hive: Hive, number: int, note: str) -> str:

@@ -7,7 +7,6 @@ from hyperhive.cli import logs, screen
 from hyperhive.cli.screen import Line
 from hyperhive.cli.watch.page import LINES_MOST, Page, fitted
 from hyperhive.core import journal
-from hyperhive.core.agent_log import Unit
 from hyperhive.core.hive import Hive
 from hyperhive.core.journal import Journal
 from hyperhive.core.model import AgentName
@@ -24,9 +23,8 @@ class JournalPage(Page):
         """Raises what reading a journal raises."""
         super().__init__(f"{name}: journal", grows=True)
         self.name = name
-        self._journal = Journal(hive, name, units=tuple(Unit), lines=NEWEST, since=None, all_boots=False)
+        self._journal = Journal(hive, name, lines=NEWEST, follows=True)
         try:
-            self._journal.begin_to_follow()
             self._found = self._journal.newest()
         except BaseException:
             self._journal.close()

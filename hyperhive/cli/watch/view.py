@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hyperhive.cli import words
+from hyperhive.cli import notes, words
 from hyperhive.cli.screen import Line
 from hyperhive.cli.watch import first_screen
 from hyperhive.cli.watch.desk import Desk
@@ -52,7 +52,7 @@ def _head(hive: Hive, desk: Desk, columns: int) -> list[Line]:
     room = columns - width_of(line) - len(clock)
     head = [[*line, (" " * room, ""), (clock, "dim")] if room > 0 else line]
     if not look.is_up:
-        head.append([("the hive is not up, so no agent works: `hyperhive up`", "bold red")])
+        head.append([(f"the hive is not up, so no agent works: `{notes.how_to_start()}`", "bold red")])
     return head
 
 
@@ -96,7 +96,7 @@ def _decisions(desk: Desk) -> list[tuple[str, str]]:
 
 def _places(desk: Desk) -> list[tuple[str, str]]:
     page = desk.page
-    moves = [("space", "on")] if page is not None and page.below else []
+    moves = [("space", "further")] if page is not None and page.below else []
     if page is not None and page.grows and not page.follows:
         moves.append(("G", "to the end"))
     opens = [("enter", "see it whole")] if page is None and desk.waiting is not None else []

@@ -11,6 +11,9 @@ from hyperhive.core.agent_config import AgentConfig, Mount
 from hyperhive.core.errors import CommandFailed, Invalid, Unavailable
 from hyperhive.core.model import AgentName, Network
 
+# The unit of the agent CLI in a container that is booted: one name, so that whoever comes next ends what another has left.
+CLI: Final = "hyperhive-cli.service"
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where an agent lives on the host: its folders, its user, what else its container holds.

@@ -136,6 +136,24 @@ document.addEventListener("htmx:after:settle", (event) => {
   for (const one of event.target.querySelectorAll("[data-end]")) one.scrollTop = one.scrollHeight;
 });
 
+// data-follows asks again and again for what comes next, and is replaced by it: only while somebody can see it. The box that
+// it stands in stays at its end, unless its reader scrolled up.
+function follower(event) {
+  const element = event.detail.ctx && event.detail.ctx.sourceElement;
+  return element && "follows" in element.dataset ? element : null;
+}
+
+document.addEventListener("htmx:before:request", (event) => {
+  const element = follower(event);
+  if (element && (document.hidden || !element.closest("details")?.open)) event.preventDefault();
+});
+
+document.addEventListener("htmx:before:swap", (event) => {
+  const element = follower(event);
+  const box = element && element.closest("pre");
+  if (box && box.scrollTop + box.clientHeight >= box.scrollHeight - 4) setTimeout(() => { box.scrollTop = box.scrollHeight; });
+});
+
 // ---- an agent's stream -----------------------------------------------------------------------------------------------
 // It stays at its end until the reader scrolls up; what comes then is told by a button. Scrolled to its top it shows what was
 // before. Only so much of it is held: the rest can be had again.
@@ -202,6 +220,61 @@ if (stream) {
   toEnd();
 }
 
+// ---- an agent's prompt -----------------------------------------------------------------------------------------------
+// Enter sends, Shift-Enter begins a line. Behind a slash what can be typed is offered: arrows choose, Tab and Enter complete.
+
+const prompt = document.querySelector("#prompt textarea");
+const words = document.getElementById("words");
+
+function offer() {
+  const typed = prompt.value;
+  const fitting = [...words.children].filter((one) => {
+    one.hidden = !(typed.startsWith("/") && one.dataset.text.startsWith(typed) && one.dataset.text !== typed);
+    return !one.hidden;
+  });
+  words.hidden = !fitting.length;
+  choose(fitting[0]);
+}
+
+function choose(word) {
+  for (const one of words.children) one.setAttribute("aria-selected", String(one === word));
+  if (word) prompt.setAttribute("aria-activedescendant", word.id);
+  else prompt.removeAttribute("aria-activedescendant");
+}
+
+function complete(word) {
+  prompt.value = word.dataset.text;
+  prompt.focus();
+  offer();
+}
+
+if (prompt) {
+  prompt.addEventListener("input", offer);
+  prompt.form.addEventListener("reset", () => setTimeout(offer));
+  words.addEventListener("mousedown", (event) => {
+    event.preventDefault();
+    complete(event.target.closest("li"));
+  });
+  prompt.addEventListener("blur", () => { words.hidden = true; });
+  prompt.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    const shown = words.hidden ? [] : [...words.children].filter((one) => !one.hidden);
+    const at = shown.findIndex((one) => one.ariaSelected === "true");
+    if (shown.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      choose(shown[(at + (event.key === "ArrowDown" ? 1 : shown.length - 1)) % shown.length]);
+    } else if (shown.length && event.key === "Escape") {
+      words.hidden = true;
+    } else if (shown.length && (event.key === "Tab" || event.key === "Enter") && !event.shiftKey) {
+      complete(shown[at]);
+    } else if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey) {
+      if (prompt.value.trim()) prompt.form.requestSubmit();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+}
+
 // A link to a section opens it.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-opens]");
@@ -219,7 +292,7 @@ function place(element) {
 // A server that is not reached has no words of its own.
 document.addEventListener("htmx:error", (event) => {
   const context = event.detail.ctx;
-  if (!context) return;
+  if (!context || follower(event)) return;
   const error = document.createElement("div");
   error.className = "error";
   error.textContent = "The dashboard was not reached; nothing was changed that it had not got already.";
@@ -290,6 +363,167 @@ document.addEventListener("htmx:confirm", (event) => {
     issueRequest();
   };
   ask.showModal();
+});
+
+// ---- notifications of the desktop ------------------------------------------------------------------------------------
+// What waits stands in #news, which nobody sees. What is put in there after the page was opened is told, each once, also when
+// it came while the connection was lost. What becomes of each is told to the console.
+
+const news = document.getElementById("news");
+const MUTED = "notifications muted";
+const told = new Set();
+
+function isMuted() {
+  try {
+    return localStorage.getItem(MUTED) !== null;
+  } catch {
+    return false;
+  }
+}
+
+function showNotices() {
+  const permission = Notification.permission;
+  const muted = isMuted();
+  const text = {
+    default: "Notifications are off.",
+    denied: "Notifications are blocked: this browser was told not to show those of this page. Its settings for this page allow them.",
+    granted: muted ? "Notifications are muted in this browser." : "Notifications are on.",
+  };
+  document.getElementById("notices-state").textContent = text[permission];
+  document.getElementById("notices-enable").hidden = permission !== "default";
+  document.getElementById("notices-mute").hidden = permission !== "granted" || muted;
+  document.getElementById("notices-unmute").hidden = permission !== "granted" || !muted;
+  document.getElementById("notices").hidden = false;
+}
+
+function mute(on) {
+  try {
+    if (on) localStorage.setItem(MUTED, "yes");
+    else localStorage.removeItem(MUTED);
+  } catch (error) {
+    console.debug("what is muted cannot be kept: " + error.message);
+  }
+  showNotices();
+  document.getElementById(on ? "notices-unmute" : "notices-mute").focus();
+}
+
+function tell(one) {
+  // The key of the row that it is about: two open pages show it once.
+  const tag = one.id.replace(/^news-/, "");
+  const held = (why) => console.debug("notification of " + tag + " held back: " + why);
+  if (told.has(one.id)) return held("it was told before");
+  told.add(one.id);
+  if (Notification.permission === "default") return held("nobody has enabled them");
+  if (Notification.permission !== "granted") return held("the browser blocks them");
+  if (isMuted()) return held("they are muted");
+  try {
+    const shown = new Notification(one.querySelector("b").textContent, {
+      tag, body: one.querySelector("p").textContent, icon: "/static/icon.svg",
+    });
+    shown.onclick = () => {
+      window.focus();
+      shown.close();
+      document.getElementById(tag)?.scrollIntoView({ block: "center" });
+    };
+    console.debug("notification of " + tag + " shown: it is new");
+  } catch (error) {
+    // Browsers of phones have the name, and refuse its use to a page.
+    held(error.message);
+  }
+}
+
+// A page that came over plain http from another machine has none.
+if (news && window.isSecureContext && "Notification" in window) {
+  for (const one of news.children) {
+    told.add(one.id);
+    console.debug("notification of " + one.id.replace(/^news-/, "") + " held back: it was there when the page was opened");
+  }
+  new MutationObserver((changes) => {
+    for (const one of changes.flatMap((change) => [...change.addedNodes])) if (one.matches?.("li")) tell(one);
+  }).observe(news, { childList: true });
+  document.getElementById("notices-enable").addEventListener("click", () => Notification.requestPermission().then(showNotices));
+  document.getElementById("notices-mute").addEventListener("click", () => mute(true));
+  document.getElementById("notices-unmute").addEventListener("click", () => mute(false));
+  window.addEventListener("storage", showNotices);
+  // Where the browser cannot say that it was changed in its settings, it is seen when somebody comes back to the page.
+  navigator.permissions?.query({ name: "notifications" }).then((status) => { status.onchange = showNotices; }, () => {});
+  document.addEventListener("visibilitychange", showNotices);
+  showNotices();
+}
+
+// ---- the keyboard ----------------------------------------------------------------------------------------------------
+// `/` searches, `j` and `k` go from row to row, `?` says so, Escape goes back. Whoever types in a field types these letters.
+
+const search = document.getElementById("search");
+const rowsSeen = () => [...document.querySelectorAll("#main .row")].filter((one) => one.offsetParent !== null);
+// Where the last row that the keyboard went to was: it may have gone meanwhile.
+let lastRow = null;
+let lastAt = -1;
+
+// Each word has to stand somewhere in a row. How many rows do is said, so that nobody takes the rest for gone.
+function look() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const all = [...document.querySelectorAll("#main .rows > .row")];
+  for (const one of all) {
+    const text = words.length ? one.textContent.toLowerCase() : "";
+    one.classList.toggle("unlike", !words.every((word) => text.includes(word)));
+  }
+  const found = all.filter((one) => !one.classList.contains("unlike")).length;
+  const said = words.length ? found + " of " + all.length : "";
+  const place = document.getElementById("found");
+  if (place.textContent !== said) place.textContent = said;
+}
+
+function step(by) {
+  const all = rowsSeen();
+  if (!all.length) return;
+  const here = document.activeElement.closest?.("#main .row") || lastRow;
+  const at = all.indexOf(here);
+  // In place of a row that has gone stands the one that came after it.
+  const to = at >= 0 ? at + by : lastAt < 0 ? (by > 0 ? 0 : all.length - 1) : by > 0 ? lastAt : lastAt - 1;
+  lastAt = Math.min(Math.max(to, 0), all.length - 1);
+  lastRow = all[lastAt];
+  lastRow.tabIndex = -1;
+  lastRow.focus();
+  lastRow.scrollIntoView({ block: "nearest" });
+}
+
+if (search) {
+  search.addEventListener("input", look);
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      search.value = "";
+      look();
+      search.blur();
+    } else if (event.key === "Enter") {
+      lastRow = null;
+      lastAt = -1;
+      search.blur();
+      step(1);
+    }
+  });
+  // What comes, or changes, while somebody searches is looked at, too.
+  new MutationObserver(() => search.value && look()).observe(document.getElementById("main"), { childList: true, subtree: true });
+  // A browser may bring back what was typed before the page was loaded again.
+  look();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+  if (event.target.closest?.("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]")) return;
+  if (event.key === "/" && search) {
+    search.focus();
+    search.select();
+  } else if (event.key === "j" || event.key === "k") {
+    step(event.key === "j" ? 1 : -1);
+  } else if (event.key === "?") {
+    document.getElementById("keys").showModal();
+  } else if (event.key === "Escape" && document.activeElement.matches(".row")) {
+    document.activeElement.blur();
+  } else {
+    return;
+  }
+  event.preventDefault();
 });
 
 // ---- the beginning ---------------------------------------------------------------------------------------------------
