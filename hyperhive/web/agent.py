@@ -5,16 +5,15 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-from flask import Blueprint, Flask, render_template, request
+from flask import Blueprint, Flask, render_template
 
-from hyperhive.core import awaited, journal, messages, operations, roster, turns, usage
-from hyperhive.core.agent_log import Unit
-from hyperhive.core.errors import HyperhiveError, Invalid, NotFound
+from hyperhive.core import awaited, messages, operations, roster, turns, usage
+from hyperhive.core.errors import HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.log import Log
 from hyperhive.core.login_dialogue import Dialogue, Said
-from hyperhive.core.model import AgentName, Message, OperationState, Wanted, parse_name
+from hyperhive.core.model import AgentName, Message, OperationState, Wanted
 from hyperhive.web import agents, approvals, prompt, questions
 from hyperhive.web.drawing import Drawing
 from hyperhive.web.here import hive, watched
@@ -30,7 +29,6 @@ bp = Blueprint("agent", __name__)
 
 # So many messages that wait for it are shown, the oldest first.
 _MAIL_MOST: Final = 50
-_LINES: Final = 500
 _TURNS: Final = 30
 _DAYS: Final = 14
 _OPERATIONS_MOST: Final = 10_000
@@ -109,17 +107,6 @@ def event(name: str, store: str, number: int) -> str:
     """All of an event, where its page had only the beginning."""
     found = watched().of(AgentName(roster.get(hive(), name).name)).stream.one(store, number)
     return render_template("agent/event_body.html", body=told(found, store).body)
-
-
-@bp.get("/agents/<name>/journal")
-def lines(name: str) -> str:
-    """The end of its journal, of one unit or of all."""
-    agent = parse_name(name)
-    unit = request.args.get("unit", "")
-    if unit and unit not in list(Unit):
-        raise Invalid(f"there is no unit {ascii(unit[:40])[1:-1]}", hint=", ".join(Unit))
-    units = (Unit(unit),) if unit else tuple(Unit)
-    return render_template("agent/journal.html", lines=journal.tail(hive(), agent, units=units, lines=_LINES))
 
 
 @bp.get("/agents/<name>/turns")

@@ -265,10 +265,10 @@ def test_what_is_too_long_to_be_shown_is_refused_without_asking(home: Path, size
 
 def test_a_sub_agent_that_asks_after_the_turn_is_refused_and_does_not_wait_for_ever(home: Path) -> None:
     def brain(request: Request) -> Reply:
-        if "you are the helper" in str(request.messages[0]):
+        if "you are the second" in str(request.messages[0]):
             return say(f"I heard: {request.tool_results[-1].text}") if request.tool_results else touches("made")
         if "make it" in request.prompt:
-            return use("Agent", description="help", prompt="you are the helper", subagent_type="general-purpose",
+            return use("Agent", description="a hand", prompt="you are the second", subagent_type="general-purpose",
                        run_in_background=True)  # fmt: skip
         return say(request.context)
 

@@ -131,12 +131,12 @@ def test_the_journal_is_of_one_unit_or_of_all(operator: Visitor, hive: Hive) -> 
     folder.mkdir(parents=True)
     (folder / "harness.log").write_text("2026-01-01T12:00:00.123Z from the harness\n")
     (folder / "container.log").write_text("2026-01-01T12:00:01.123Z from the container\n")
-    both = operator.get("/agents/ada/journal").text
+    both = operator.get("/agents/ada/logs").text
     assert both.index("from the harness") < both.index("from the container")
-    one = operator.get("/agents/ada/journal?unit=harness").text
+    one = operator.get("/agents/ada/logs?unit=harness").text
     assert ("from the harness" in one, "from the container" in one) == (True, False)
-    assert operator.get("/agents/ada/journal?unit=../x").status_code == 422
-    assert operator.get("/agents/eve/journal").status_code == 404
+    assert operator.get("/agents/ada/logs?unit=../x").status_code == 422
+    assert operator.get("/agents/eve/logs").status_code == 404
 
 
 def test_turns_are_told_with_what_they_cost(operator: Visitor, hive: Hive) -> None:
@@ -391,5 +391,5 @@ def test_the_journal_is_refreshed_stays_at_its_end_and_as_high_as_it_was(look: L
         height,
         True,
     ]
-    page.get_by_label("Whose lines").select_option("container")
+    page.locator(".about").get_by_label("lines of").select_option("container")
     expect(page.locator(".about")).to_contain_text("nothing was written yet")
