@@ -19,6 +19,7 @@ from hyperhive.core import (
     roster,
     tombstones,
     turns,
+    waiting,
 )
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.builds import config_of
@@ -63,7 +64,7 @@ def stop(hive: Hive, name: AgentName, *, by: str, timeout: float = 60.0, now: bo
             if now:
                 operations.ask(hive, name, Verb.LEAVE, by=by, argument="now")
         doorbell.ring(hive.paths, name)
-        if not custody.wait(lambda: custody.has_left(hive, name), timeout):
+        if not waiting.until(lambda: custody.has_left(hive, name), timeout):
             raise Expired(f"{name} stops when its turn ends", hint=f"`hyperhive stop --now {name}` interrupts it")
         containers.bring_down(hive, name)
     return roster.get(hive, name)
@@ -85,7 +86,7 @@ def restart(hive: Hive, name: AgentName, *, by: str, now: bool = False, number: 
             if now:
                 operations.ask(hive, name, Verb.LEAVE, by=by, argument="now")
         doorbell.ring(hive.paths, name)
-        if not custody.wait(lambda: custody.has_left(hive, name), config.limits.turn_minutes * 60 + 30):
+        if not waiting.until(lambda: custody.has_left(hive, name), config.limits.turn_minutes * 60 + 30):
             raise Expired(f"{name} did not end its turn", hint=f"`hyperhive kill {name}`")
         # Stop, then start: after a kill of its maker nothing else cures what the machine remembers of a container.
         containers.bring_down(hive, name)

@@ -4,13 +4,12 @@ import contextlib
 import hashlib
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from hyperhive.core import container_root, doorbell, observations, operations, runtimes
+from hyperhive.core import container_root, doorbell, observations, operations, runtimes, waiting
 from hyperhive.core.agent_config import AgentConfig
 from hyperhive.core.errors import CommandFailed, Conflict, Denied, Expired, Unavailable
 from hyperhive.core.hive import Hive
@@ -34,7 +33,6 @@ HALT_MOST: Final = 30.0
 GONE_MOST: Final = 5.0
 END_MOST: Final = 15.0
 WAIT_MOST: Final = 120.0
-_LOOK: Final = 0.02
 # What systemctl answers of a unit that it does not know: it has ended.
 _NOT_LOADED: Final = 5
 
@@ -206,7 +204,7 @@ def _held(hive: Hive, name: AgentName) -> Iterator[None]:
     """Only one process brings a container up or down."""
     path = hive.paths.container_lock(name)
     with Lock(path) as lock:
-        if not _wait(lock.take, WAIT_MOST):
+        if not waiting.until(lock.take, WAIT_MOST):
             raise Expired(f"the container of {name} is held by {holder(path)}", hint="hyperhive doctor")
         yield
 
@@ -281,7 +279,7 @@ def _halt(hive: Hive, booted: Booted, name: AgentName) -> None:
                 f"the container of {name} does not end: {error.output.strip()}", hint=shlex.join(error.argv)
             ) from None
     # Its name is free a moment later.
-    if not _wait(lambda: not is_up(hive, booted, name), GONE_MOST):
+    if not waiting.until(lambda: not is_up(hive, booted, name), GONE_MOST):
         raise Unavailable(f"the container of {name} does not end", hint="machinectl list")
 
 
@@ -296,12 +294,3 @@ def _started(hive: Hive, name: AgentName) -> _Started | None:
         return msgspec.json.decode(container_root.read_note(hive, name), type=_Started)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _wait(condition: Callable[[], bool], timeout: float) -> bool:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_LOOK)
-    return True

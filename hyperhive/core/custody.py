@@ -1,18 +1,16 @@
 """How everything that runs for an agent is ended, while nothing of it can begin again."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hyperhive.core import cgroups, containers, process
+from hyperhive.core import cgroups, containers, process, waiting
 from hyperhive.core.errors import Expired
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock, end_holder, holder, is_held
 from hyperhive.core.model import AgentName
 
-# How often a wait looks, and how long what was killed may take to end, in seconds.
-LOOK: Final = 0.02
+# How long what was killed may take to end, in seconds.
 END_MOST: Final = 10.0
 
 
@@ -31,10 +29,10 @@ def taken(hive: Hive, name: AgentName) -> Iterator[None]:
             end_holder(path)
             return False
 
-        if not wait(is_mine, END_MOST):
+        if not waiting.until(is_mine, END_MOST):
             raise Expired(f"the harness of {name} does not end ({holder(path)})", hint="hyperhive doctor")
         # Its CLI ends with it, but a runtime without a container may let something of that live on.
-        if not wait(lambda: process.end_marked(process.BOX, str(hive.paths.agent(name))) == 0, END_MOST):
+        if not waiting.until(lambda: process.end_marked(process.BOX, str(hive.paths.agent(name))) == 0, END_MOST):
             raise Expired(f"something that {name} has started does not end", hint="hyperhive doctor")
         containers.bring_down(hive, name)
         cgroups.tidy(hive)
@@ -44,13 +42,3 @@ def taken(hive: Hive, name: AgentName) -> Iterator[None]:
 def has_left(hive: Hive, name: AgentName) -> bool:
     """No harness of the agent lives."""
     return not is_held(hive.paths.harness_lock(name))
-
-
-def wait(condition: Callable[[], bool], timeout: float) -> bool:
-    """Look until something is so, at most `timeout` seconds. Says whether it became so."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(LOOK)
-    return True

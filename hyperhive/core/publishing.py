@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Final
 
-from hyperhive.core import agent_toml, applied, bases, building, custody, deployments, doorbell, meta
+from hyperhive.core import agent_toml, applied, bases, building, deployments, doorbell, meta, waiting
 from hyperhive.core.builds import kept_config
 from hyperhive.core.errors import Conflict, Expired, HyperhiveError, Unavailable
 from hyperhive.core.hive import Hive
@@ -100,7 +100,7 @@ def publish(hive: Hive, name: AgentName, *, built_now: int | None = None) -> Non
     `built_now` is the deployment that is being built at this moment.
     """
     with Lock(hive.paths.lock("hive.meta")) as lock:
-        if not custody.wait(lock.take, LOCK_MOST):
+        if not waiting.until(lock.take, LOCK_MOST):
             raise Expired(
                 f"the deploy log is being written for long ({holder(hive.paths.lock('hive.meta'))})", hint="hyperhive doctor"
             )

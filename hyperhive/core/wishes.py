@@ -1,6 +1,6 @@
 """What the operator wishes of an agent that lives: another model, the end of its turn, a shorter conversation."""
 
-from hyperhive.core import custody, doorbell, operations, roster, turns
+from hyperhive.core import custody, doorbell, operations, roster, turns, waiting
 from hyperhive.core.agent_config import check_model
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.errors import Conflict, Expired
@@ -25,7 +25,7 @@ def cancel(hive: Hive, name: AgentName, *, by: str, retry: bool = False, timeout
     Raises `Conflict` when no turn runs or it ended otherwise, `Expired` when it did not end in `timeout` seconds.
     """
     number = ask_to_cancel(hive, name, turn=running_turn(hive, name), by=by, retry=retry)
-    if not custody.wait(lambda: operations.get(hive, number).ended_at is not None or custody.has_left(hive, name), timeout):
+    if not waiting.until(lambda: operations.get(hive, number).ended_at is not None or custody.has_left(hive, name), timeout):
         raise Expired(f"the turn of {name} did not end", hint=f"`hyperhive kill {name}` ends everything at once")
     ended = operations.get(hive, number)
     if ended.state is not OperationState.DONE:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.core import custody, holding, operations, roster, spawning, tombstones
+from hyperhive.core import holding, operations, roster, spawning, tombstones, waiting
 from hyperhive.core.agent_view import Agent
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import Lock
@@ -69,7 +69,7 @@ def done_to(hive: Hive, home: Path, word: str) -> Iterator[Program]:
 def test_it_is_seen_with_since_when_and_gone_when_its_process_died(hive: Hive, home: Path, word: str) -> None:
     before = hive.now()
     with done_to(hive, home, word):
-        assert custody.wait(lambda: what(hive) == word, 30)
+        assert waiting.until(lambda: what(hive) == word, 30)
         agent = seen(hive)
         assert agent is not None
         assert agent.under_way is not None

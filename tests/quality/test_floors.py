@@ -12,7 +12,7 @@ PACKAGE = ROOT / "hyperhive"
 FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
         "", "core", "core.as_json", "core.changes", "core.errors", "core.forked", "core.log", "core.output", "core.overrides",
-        "core.process", "core.safe_text", "core.tool_words", "core.words",
+        "core.process", "core.safe_text", "core.tool_words", "core.waiting", "core.words",
     ),
     "values": (
         "core.agent_config", "core.agent_toml", "core.agent_view", "core.api_hosts", "core.client_hello", "core.config",
