@@ -7,14 +7,14 @@ from typing import Final
 import msgspec
 from flask import Blueprint, Flask, render_template
 
-from hyperhive.core import awaited, messages, operations, roster, turns, usage
+from hyperhive.core import awaited, messages, roster, turns, usage
 from hyperhive.core.errors import HyperhiveError, NotFound
 from hyperhive.core.hive import Hive
 from hyperhive.core.locks import is_held
 from hyperhive.core.log import Log
 from hyperhive.core.login_dialogue import Dialogue, Said
-from hyperhive.core.model import AgentName, Message, OperationState, Wanted
-from hyperhive.web import agents, approvals, prompt, questions
+from hyperhive.core.model import AgentName, Message, Wanted
+from hyperhive.web import agents, approvals, operations, prompt, questions
 from hyperhive.web.drawing import Drawing
 from hyperhive.web.here import hive, watched
 from hyperhive.web.live import Board
@@ -31,7 +31,6 @@ bp = Blueprint("agent", __name__)
 _MAIL_MOST: Final = 50
 _TURNS: Final = 30
 _DAYS: Final = 14
-_OPERATIONS_MOST: Final = 10_000
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -157,9 +156,5 @@ def _seen(of: Hive, name: AgentName) -> agents.Seen | None:
     except NotFound:
         # It was purged while somebody had its page open.
         return None
-    waiting = (
-        one
-        for one in operations.listed(of, limit=_OPERATIONS_MOST)
-        if one.agent == name and one.state is OperationState.PENDING and one.verb in agents.WAITS
-    )
-    return agents.Seen(agent, next(waiting, None), tuple(awaited.numbers(of).get(name, ())))
+    asked = agents.asked_for(operations.waiting(of)).get(name)
+    return agents.Seen(agent, asked, tuple(awaited.numbers(of).get(name, ())))

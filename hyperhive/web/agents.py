@@ -78,12 +78,17 @@ class Seen(msgspec.Struct, frozen=True):
 
 def seen(of: Hive, *, waits: Sequence[Operation]) -> Mapping[str, Seen]:
     """Every agent by the key of its row; `waits` is what was asked for of all of them."""
-    decisions = awaited.numbers(of)
+    decisions, asked = awaited.numbers(of), asked_for(waits)
+    return {f"agent-{one.name}": Seen(one, asked.get(one.name), tuple(decisions.get(one.name, ()))) for one in roster.listed(of)}
+
+
+def asked_for(waits: Sequence[Operation]) -> Mapping[str, Operation]:
+    """What waits to be done to each agent next, by the agent's name."""
     asked: dict[str, Operation] = {}
     for one in waits:
         if one.state is OperationState.PENDING and one.verb in WAITS:
             asked.setdefault(one.agent, one)
-    return {f"agent-{one.name}": Seen(one, asked.get(one.name), tuple(decisions.get(one.name, ()))) for one in roster.listed(of)}
+    return asked
 
 
 @bp.post("/agents/<name>/start")
