@@ -312,6 +312,8 @@ def test_the_cli_ends_with_its_harness_however_that_ends(hive: Hosted) -> None:
     hive.until(lambda: clis(hive), "another one runs")
     assert len(clis(hive)) == 1
     assert leader(hive) == container
+    # Where its tools are lost before its turn, a harness ends in order, and there is nothing to kill.
+    asleep(hive)
     # By the unit itself, where nobody starts another one.
     hive.host.systemctl("stop", HUB)
     hive.kill(AGENT)
